@@ -1,0 +1,73 @@
+// Package mysql captures MySQL and MariaDB: it reads the binary log and tables,
+// follows the definitions of tables through DDL, and turns row images into rows.
+package mysql
+
+import "strings"
+
+// Definition is a table as it was at some position of the log. It is
+// immutable; DDL makes another.
+type Definition struct {
+	Database  string   `json:"db"`
+	Name      string   `json:"table"`
+	Charset   string   `json:"charset,omitempty"`   // the table's default character set, e.g. utf8mb4
+	Collation string   `json:"collation,omitempty"` // the table's default collation
+	Comment   string   `json:"comment,omitempty"`
+	Columns   []Column `json:"columns"`
+	// PrimaryKey are the names of the primary key's columns in the key's order;
+	// Unique the same of the first declared unique key whose columns are all
+	// NOT NULL, used where there is no primary key.
+	PrimaryKey []string `json:"primary,omitempty"`
+	Unique     []string `json:"unique,omitempty"`
+}
+
+// Column is one column of a Definition.
+type Column struct {
+	Name string `json:"name"`
+	// Type is the base type in capitals, without attributes, as the server
+	// names it: INT, VARCHAR, DECIMAL, ENUM, TIMESTAMP, GEOMETRY, INET6 …
+	Type     string `json:"type"`
+	Unsigned bool   `json:"unsigned,omitempty"`
+	Zerofill bool   `json:"zerofill,omitempty"`
+	// Length is what stands in parentheses: characters, digits, bits, fraction
+	// digits of a temporal type; -1 is nothing. Scale likewise; -1 is nothing.
+	Length int `json:"length"`
+	Scale  int `json:"scale"`
+	// Charset and Collation are of character columns, ENUM and SET, the table's
+	// defaults filled in; "binary" for binary columns.
+	Charset   string `json:"charset,omitempty"`
+	Collation string `json:"collation,omitempty"`
+	Optional  bool   `json:"optional,omitempty"` // may be NULL
+	// HasDefault says that the column has a DEFAULT; Default is its text
+	// without quotes (an expression's source where DefaultExpression), and
+	// DefaultNull that it is NULL.
+	HasDefault        bool     `json:"hasDefault,omitempty"`
+	Default           string   `json:"default,omitempty"`
+	DefaultNull       bool     `json:"defaultNull,omitempty"`
+	DefaultExpression bool     `json:"defaultExpression,omitempty"`
+	AutoIncrement     bool     `json:"autoIncrement,omitempty"`
+	Generated         bool     `json:"generated,omitempty"` // GENERATED ALWAYS AS …, stored or virtual
+	Invisible         bool     `json:"invisible,omitempty"`
+	Comment           string   `json:"comment,omitempty"`
+	Values            []string `json:"values,omitempty"` // of ENUM and SET
+	SRID              int      `json:"srid,omitempty"`   // of geometry; -1 is none
+}
+
+// Column returns the named column, without regard to case as MySQL has it, or
+// nil.
+func (d *Definition) Column(name string) *Column {
+	for i := range d.Columns {
+		if strings.EqualFold(d.Columns[i].Name, name) {
+			return &d.Columns[i]
+		}
+	}
+	return nil
+}
+
+// Key are the names of the columns that identify a row: the primary key, else
+// the first NOT NULL unique key, else nil.
+func (d *Definition) Key() []string {
+	if len(d.PrimaryKey) > 0 {
+		return d.PrimaryKey
+	}
+	return d.Unique
+}
