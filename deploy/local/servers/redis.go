@@ -1,0 +1,171 @@
+package servers
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// redisRecipe runs a Redis that writes nothing to disk. Port: clients.
+func redisRecipe(l *Local, extra ...string) recipe {
+	var program string
+	var env []string
+	return recipe{
+		fetch: func(ctx context.Context) (err error) {
+			program, env, err = l.redis(ctx)
+			return err
+		},
+		command: func(_ context.Context, n *node) (*exec.Cmd, error) {
+			args := []string{
+				"--port", strconv.Itoa(n.ports[0]), "--bind", loopback, "--dir", n.dir, "--save", "", "--appendonly", "no",
+				"--daemonize", "no",
+			}
+			args = append(args, extra...)
+			for _, arg := range n.args {
+				args = append(args, strings.ReplaceAll(arg, "{port}", strconv.Itoa(n.ports[0])))
+			}
+			cmd := exec.Command(program, args...)
+			cmd.Env, cmd.Dir = env, n.dir
+			return cmd, nil
+		},
+		probe: l.probeRedis,
+	}
+}
+
+// redis finds Redis 6.2 or newer on PATH or fetches the distribution's (7.0 on Debian 12).
+func (l *Local) redis(ctx context.Context) (program string, env []string, err error) {
+	if path, ok := lookPath("redis-server"); ok {
+		if _, version := versionOf(ctx, path, "--version"); atLeast(version, 6, 2) {
+			return path, os.Environ(), nil
+		}
+	}
+	prefix, err := l.fetchOnce(ctx, "redis", "redis-server with apt-get", func(ctx context.Context, dir string) error {
+		return l.stableState().unpack(ctx, dir, "redis-server")
+	})
+	if err != nil {
+		return "", nil, err
+	}
+	env = append(os.Environ(), "LD_LIBRARY_PATH="+filepath.Join(prefix, "usr/lib", libraryFolder()))
+	return filepath.Join(prefix, "usr/bin/redis-server"), env, nil
+}
+
+// probeRedis returns nil when the server answers, in clear or by TLS; that it wants a password is an answer, too.
+func (l *Local) probeRedis(ctx context.Context, n *node) error {
+	clear := pingRedis(ctx, &redis.Options{Addr: address(n.ports[0])})
+	if clear == nil || !slices.Contains(n.args, "--tls-port") {
+		return clear
+	}
+	files, err := l.Certificates(ctx)
+	if err != nil {
+		return err
+	}
+	certificate, err := tls.LoadX509KeyPair(files.CertFile, files.KeyFile)
+	if err != nil {
+		return err
+	}
+	// Whether the certificate is the right one is what tests find out; here it matters that something answers.
+	config := &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{certificate}}
+	return pingRedis(ctx, &redis.Options{Addr: address(n.ports[0]), TLSConfig: config})
+}
+
+func pingRedis(ctx context.Context, options *redis.Options) error {
+	options.MaxRetries, options.PoolSize, options.DisableIdentity = -1, 1, true
+	client := redis.NewClient(options)
+	defer func() { _ = client.Close() }()
+	err := client.Ping(ctx).Err()
+	if err != nil && strings.HasPrefix(err.Error(), "NOAUTH") {
+		return nil
+	}
+	return err
+}
+
+// redisClusterNodes are three masters. Their buses listen 10000 ports above the clients'.
+func (l *Local) redisClusterNodes() []*node {
+	nodes := make([]*node, 3)
+	for i := range nodes {
+		recipe := redisRecipe(l, "--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-node-timeout", "2000")
+		nodes[i] = l.shared("redis-cluster-"+strconv.Itoa(i+1), recipe, 17001+i)
+	}
+	return nodes
+}
+
+// joinCluster makes one cluster of the nodes, unless they are one already, and returns when every node sees it whole.
+func joinCluster(ctx context.Context, nodes []*node) error {
+	unlock, err := lockFile(ctx, nodes[0].dir+".join.lock", nil)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	clients := make([]*redis.Client, len(nodes))
+	for i, n := range nodes {
+		clients[i] = redis.NewClient(&redis.Options{Addr: address(n.ports[0]), PoolSize: 1, DisableIdentity: true})
+		defer func() { _ = clients[i].Close() }()
+	}
+	if whole(ctx, clients) == nil {
+		return nil
+	}
+	if err := spreadSlots(ctx, clients, nodes); err != nil {
+		return fmt.Errorf("joining the Redis cluster: %w", err)
+	}
+	for {
+		err := whole(ctx, clients)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for the Redis cluster: %w", err)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// spreadSlots forgets what the nodes knew, gives each a third of the slots and lets the first meet the others.
+func spreadSlots(ctx context.Context, clients []*redis.Client, nodes []*node) error {
+	const slots = 16384
+	for i, client := range clients {
+		if err := errors.Join(client.FlushAll(ctx).Err(), client.ClusterResetHard(ctx).Err()); err != nil {
+			return err
+		}
+		// Epochs that differ spare the nodes a quarrel about who owns what.
+		if err := client.Do(ctx, "CLUSTER", "SET-CONFIG-EPOCH", i+1).Err(); err != nil {
+			return err
+		}
+		first, last := slots*i/len(clients), slots*(i+1)/len(clients)-1
+		if err := client.ClusterAddSlotsRange(ctx, first, last).Err(); err != nil {
+			return err
+		}
+	}
+	for _, n := range nodes[1:] {
+		if err := clients[0].ClusterMeet(ctx, loopback, strconv.Itoa(n.ports[0])).Err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// whole returns nil when every node sees all nodes and slots.
+func whole(ctx context.Context, clients []*redis.Client) error {
+	for _, client := range clients {
+		info, err := client.ClusterInfo(ctx).Result()
+		if err != nil {
+			return err
+		}
+		if !strings.Contains(info, "cluster_state:ok") || !strings.Contains(info, fmt.Sprintf("cluster_size:%d\r", len(clients))) {
+			return fmt.Errorf("not whole yet: %q", info)
+		}
+	}
+	return nil
+}
