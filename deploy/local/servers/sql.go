@@ -59,6 +59,8 @@ func prepareSQL(ctx context.Context, n *node, template string) error {
 	if err := os.WriteFile(n.path("init.sql"), []byte(initSQL), 0o644); err != nil {
 		return err
 	}
+	// After a kill the lock of the socket names a process that init may not have buried yet: the server would not start.
+	_ = os.Remove(socket(n) + ".lock")
 	if err := makeFolder(n.path("tmp")); err != nil || exists(n.path("data")) {
 		return err
 	}
@@ -77,7 +79,7 @@ func sqlArguments(n *node, pool int) []string {
 	args := []string{
 		"--datadir=" + n.path("data"), "--tmpdir=" + n.path("tmp"), "--init-file=" + n.path("init.sql"),
 		"--port=" + strconv.Itoa(n.ports[0]), "--bind-address=" + loopback,
-		"--socket=" + filepath.Join(os.TempDir(), fmt.Sprintf("weir-%d.sock", n.ports[0])),
+		"--socket=" + socket(n),
 		"--pid-file=" + n.path("server.pid"), "--secure-file-priv=", "--local-infile=ON",
 		"--binlog-format=ROW", "--binlog-row-image=FULL", "--binlog-row-metadata=FULL",
 		"--innodb-buffer-pool-size=" + strconv.Itoa(pool) + "M", "--innodb-flush-log-at-trx-commit=2", "--sync-binlog=0",
@@ -93,3 +95,6 @@ func asRoot() []string {
 	}
 	return nil
 }
+
+// socket is the node's Unix socket: not in its folder, for the path may have 107 bytes at most.
+func socket(n *node) string { return filepath.Join(os.TempDir(), fmt.Sprintf("weir-%d.sock", n.ports[0])) }
