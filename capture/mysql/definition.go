@@ -44,12 +44,16 @@ type Column struct {
 	Default           string   `json:"default,omitempty"`
 	DefaultNull       bool     `json:"defaultNull,omitempty"`
 	DefaultExpression bool     `json:"defaultExpression,omitempty"`
+	DefaultHex        bool     `json:"defaultHex,omitempty"` // Default is a literal 0x… or x'…', as it stands
 	AutoIncrement     bool     `json:"autoIncrement,omitempty"`
 	Generated         bool     `json:"generated,omitempty"` // GENERATED ALWAYS AS …, stored or virtual
 	Invisible         bool     `json:"invisible,omitempty"`
 	Comment           string   `json:"comment,omitempty"`
 	Values            []string `json:"values,omitempty"` // of ENUM and SET
 	SRID              int      `json:"srid,omitempty"`   // of geometry; -1 is none
+	// Written is the type's name where DDL wrote another than the server shows
+	// (INTEGER, BOOLEAN, NVARCHAR), in capitals: schema change events repeat it.
+	Written string `json:"written,omitempty"`
 }
 
 // Column returns the named column, without regard to case as MySQL has it, or

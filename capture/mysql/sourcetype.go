@@ -1,0 +1,48 @@
+package mysql
+
+import (
+	"strconv"
+
+	"github.com/weir-cdc/weir/internal/cdc"
+)
+
+// TypeName is the column's type as Debezium names it: in capitals, as the DDL
+// wrote it, with UNSIGNED and ZEROFILL.
+func (c *Column) TypeName() string {
+	name := c.Type
+	if c.Written != "" {
+		name = c.Written
+	}
+	switch {
+	case c.Zerofill:
+		return name + " UNSIGNED ZEROFILL"
+	case c.Unsigned:
+		return name + " UNSIGNED"
+	}
+	return name
+}
+
+// size is the length that Debezium gives a column: what stands in parentheses,
+// 1 for an ENUM and room for one character a value for a SET; -1 is none.
+func (c *Column) size() int {
+	switch c.Type {
+	case "ENUM":
+		return 1
+	case "SET":
+		return max(2*len(c.Values)-1, 0)
+	}
+	return c.Length
+}
+
+// sourceTypeParams are the parameters by which Debezium tells a column's type.
+func sourceTypeParams(c *Column) []cdc.Param {
+	const prefix = "__debezium.source.column."
+	out := []cdc.Param{{Name: prefix + "type", Value: c.TypeName()}}
+	if n := c.size(); n >= 0 {
+		out = append(out, cdc.Param{Name: prefix + "length", Value: strconv.Itoa(n)})
+	}
+	if c.Scale >= 0 {
+		out = append(out, cdc.Param{Name: prefix + "scale", Value: strconv.Itoa(c.Scale)})
+	}
+	return append(out, cdc.Param{Name: prefix + "name", Value: c.Name})
+}
