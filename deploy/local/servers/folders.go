@@ -65,11 +65,10 @@ func exists(path string) bool {
 func folderSize(dir string) int64 {
 	var size int64
 	_ = filepath.WalkDir(dir, func(_ string, entry os.DirEntry, err error) error {
-		if err != nil || !entry.Type().IsRegular() {
-			return nil
-		}
-		if info, err := entry.Info(); err == nil {
-			size += info.Size()
+		if err == nil && entry.Type().IsRegular() {
+			if info, err := entry.Info(); err == nil {
+				size += info.Size()
+			}
 		}
 		return nil
 	})

@@ -31,8 +31,8 @@ func findJava(ctx context.Context) string {
 	installed, _ := filepath.Glob("/usr/lib/jvm/*/bin/java")
 	for _, path := range append(candidates, installed...) {
 		if _, version := versionOf(ctx, path, "-version"); atLeast(version, 17, 0) {
-			if real, err := filepath.EvalSymlinks(path); err == nil {
-				return real
+			if program, err := filepath.EvalSymlinks(path); err == nil {
+				return program
 			}
 		}
 	}

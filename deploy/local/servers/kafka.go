@@ -115,7 +115,7 @@ func (s kafkaServer) cmd(ctx context.Context, n *node, listeners, heap string, f
 			return nil, fmt.Errorf("formatting the log folder: %w", err)
 		}
 	}
-	cmd := exec.Command(s.java, append(java, "-Xmx"+heap, "-Xms256m", "-XX:+UseG1GC", "kafka.Kafka", properties)...)
+	cmd := exec.CommandContext(ctx, s.java, append(java, "-Xmx"+heap, "-Xms256m", "-XX:+UseG1GC", "kafka.Kafka", properties)...)
 	cmd.Dir = n.dir
 	return cmd, nil
 }

@@ -32,7 +32,7 @@ func mariadbRecipe(l *Local, pool int) recipe {
 			if err := prepareSQL(ctx, n, filepath.Join(template, "data")); err != nil {
 				return nil, fmt.Errorf("preparing the data folder: %w", err)
 			}
-			return server.cmd(context.Background(), append(append(sqlArguments(n, pool),
+			return server.cmd(ctx, append(append(sqlArguments(n, pool),
 				"--server-id=11", "--gtid-domain-id=0", "--log-bin=mariadb-bin", "--binlog-annotate-row-events=ON",
 				"--character-set-server=utf8mb4", "--collation-server=utf8mb4_general_ci"), n.args...)), nil
 		},

@@ -33,7 +33,7 @@ func mysqlRecipe(l *Local, pool int) recipe {
 			if err := prepareSQL(ctx, n, filepath.Join(template, "data")); err != nil {
 				return nil, fmt.Errorf("preparing the data folder: %w", err)
 			}
-			return server.cmd(context.Background(), append(append(sqlArguments(n, pool),
+			return server.cmd(ctx, append(append(sqlArguments(n, pool),
 				"--mysqlx=OFF", "--server-id=1", "--log-bin=binlog", "--gtid-mode=ON", "--enforce-gtid-consistency=ON",
 				"--innodb-redo-log-capacity=64M", "--event-scheduler=OFF"), n.args...)), nil
 		},

@@ -92,7 +92,7 @@ func (n *node) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p, err := n.launch(cmd)
+	p, err := n.launch(ctx, cmd)
 	if err != nil {
 		return err
 	}
@@ -105,9 +105,9 @@ func (n *node) start(ctx context.Context) error {
 }
 
 // launch starts the command and writes the pid file.
-func (n *node) launch(cmd *exec.Cmd) (process, error) {
+func (n *node) launch(ctx context.Context, cmd *exec.Cmd) (process, error) {
 	if n.recipe.pidFile == "" {
-		pid, err := launch(cmd, n.path("log"))
+		pid, err := launch(ctx, cmd, n.path("log"))
 		if err != nil {
 			return process{}, err
 		}

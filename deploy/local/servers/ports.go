@@ -1,6 +1,7 @@
 package servers
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -57,7 +58,8 @@ func freePort() (int, error) {
 
 // free tells whether port can be listened on.
 func free(port int) bool {
-	listener, err := net.Listen("tcp", address(port))
+	var config net.ListenConfig
+	listener, err := config.Listen(context.Background(), "tcp", address(port)) // listening on an address never waits
 	if err != nil {
 		return false
 	}

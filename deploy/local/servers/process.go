@@ -16,12 +16,12 @@ import (
 )
 
 // launch starts cmd in a session of its own, its output appended to log, and forgets it: the process belongs to init,
-// outlives ours, leaves no zombie and needs no goroutine to wait for it. It returns the process id.
-func launch(cmd *exec.Cmd, log string) (int, error) {
+// outlives ours and ctx, leaves no zombie and needs no goroutine to wait for it. It returns the process id.
+func launch(ctx context.Context, cmd *exec.Cmd, log string) (int, error) {
 	script := `log=$1; shift; "$@" >>"$log" 2>&1 </dev/null & echo $!`
 	args := append([]string{"-c", script, "sh", log}, cmd.Args...)
 	args[4] = cmd.Path
-	shell := exec.Command("/bin/sh", args...)
+	shell := exec.CommandContext(ctx, "/bin/sh", args...)
 	shell.Dir, shell.Env = cmd.Dir, cmd.Env
 	shell.SysProcAttr = cmd.SysProcAttr
 	if shell.SysProcAttr == nil {

@@ -25,7 +25,7 @@ func redisRecipe(l *Local, extra ...string) recipe {
 			program, env, err = l.redis(ctx)
 			return err
 		},
-		command: func(_ context.Context, n *node) (*exec.Cmd, error) {
+		command: func(ctx context.Context, n *node) (*exec.Cmd, error) {
 			args := []string{
 				"--port", strconv.Itoa(n.ports[0]), "--bind", loopback, "--dir", n.dir, "--save", "", "--appendonly", "no",
 				"--daemonize", "no",
@@ -34,7 +34,7 @@ func redisRecipe(l *Local, extra ...string) recipe {
 			for _, arg := range n.args {
 				args = append(args, strings.ReplaceAll(arg, "{port}", strconv.Itoa(n.ports[0])))
 			}
-			cmd := exec.Command(program, args...)
+			cmd := exec.CommandContext(ctx, program, args...)
 			cmd.Env, cmd.Dir = env, n.dir
 			return cmd, nil
 		},
@@ -61,9 +61,9 @@ func (l *Local) redis(ctx context.Context) (program string, env []string, err er
 
 // probeRedis returns nil when the server answers, in clear or by TLS; that it wants a password is an answer, too.
 func (l *Local) probeRedis(ctx context.Context, n *node) error {
-	clear := pingRedis(ctx, &redis.Options{Addr: address(n.ports[0])})
-	if clear == nil || !slices.Contains(n.args, "--tls-port") {
-		return clear
+	plainly := pingRedis(ctx, &redis.Options{Addr: address(n.ports[0])})
+	if plainly == nil || !slices.Contains(n.args, "--tls-port") {
+		return plainly
 	}
 	files, err := l.Certificates(ctx)
 	if err != nil {

@@ -27,7 +27,7 @@ func s3Recipe(l *Local) recipe {
 			program, err = l.versitygw(ctx)
 			return err
 		},
-		command: func(_ context.Context, n *node) (*exec.Cmd, error) {
+		command: func(ctx context.Context, n *node) (*exec.Cmd, error) {
 			for _, folder := range []string{"objects", "accounts", "attributes"} {
 				if err := makeFolder(n.path(folder)); err != nil {
 					return nil, err
@@ -40,7 +40,7 @@ func s3Recipe(l *Local) recipe {
 			if !extendedAttributes(n.path("objects")) {
 				args = append(args, "--sidecar", n.path("attributes"))
 			}
-			cmd := exec.Command(program, append(args, n.path("objects"))...)
+			cmd := exec.CommandContext(ctx, program, append(args, n.path("objects"))...)
 			cmd.Dir = n.dir
 			return cmd, nil
 		},

@@ -11,7 +11,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -327,17 +326,18 @@ func TestRedisClusterSpreadsItsSlots(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	slots, err := client.ClusterSlots(t.Context()).Result()
+	shards, err := client.ClusterShards(t.Context()).Result()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var masters []string
-	for _, slot := range slots {
-		masters = append(masters, slot.Nodes[0].Addr)
+	withSlots := 0
+	for _, shard := range shards {
+		if len(shard.Slots) > 0 {
+			withSlots++
+		}
 	}
-	slices.Sort(masters)
-	if masters = slices.Compact(masters); len(masters) != 3 {
-		t.Errorf("masters with slots: %v, want three", masters)
+	if withSlots != 3 {
+		t.Errorf("%d masters with slots, want three: %+v", withSlots, shards)
 	}
 }
 

@@ -36,6 +36,7 @@ func dsn(host string, port int, database string) string {
 // quiet keeps the driver from writing to standard error about servers that are still starting.
 type quiet struct{}
 
+// Print implements the driver's logger.
 func (quiet) Print(...any) {}
 
 // probeSQL returns nil when the server lets our account in.
@@ -97,4 +98,6 @@ func asRoot() []string {
 }
 
 // socket is the node's Unix socket: not in its folder, for the path may have 107 bytes at most.
-func socket(n *node) string { return filepath.Join(os.TempDir(), fmt.Sprintf("weir-%d.sock", n.ports[0])) }
+func socket(n *node) string {
+	return filepath.Join(os.TempDir(), fmt.Sprintf("weir-%d.sock", n.ports[0]))
+}
