@@ -31,6 +31,17 @@ func (r *Row) Value(name string) *Value {
 	return nil
 }
 
+// Absent returns the first field whose value the source did not send, or nil.
+// Such a value cannot be written to a target without losing what is there.
+func (r *Row) Absent() *Field {
+	for i := range r.Values {
+		if r.Values[i].kind == KindAbsent {
+			return &r.Schema.Fields[i]
+		}
+	}
+	return nil
+}
+
 // Alloc returns n bytes that live as long as the row. Growing abandons the old
 // arena to the Values that point into it; it settles at the largest row.
 func (r *Row) Alloc(n int) []byte {

@@ -31,11 +31,15 @@ const (
 	// Any is a value whose type no schema states: a field of schemaless JSON
 	// that was read without a fingerprint. Connect has no name for it.
 	Any
+	// Map is Connect's MAP, with text keys as a rule. Its values are KindJSON:
+	// the JSON text that JsonConverter writes for it.
+	Map
 )
 
 var typeNames = [...]string{
 	Boolean: "boolean", Int8: "int8", Int16: "int16", Int32: "int32", Int64: "int64",
 	Float: "float", Double: "double", Text: "string", Binary: "bytes", Struct: "struct", Array: "array", Any: "any",
+	Map: "map",
 }
 
 // String is the name that Connect's JsonConverter gives the type.
@@ -148,15 +152,23 @@ type Field struct {
 	// bytes are never written to.
 	Default *Value
 	// Precision and Scale are of a Decimal: digits in all (0 if unknown) and
-	// after the point.
+	// after the point. A field of type Text that has a Precision is a decimal
+	// that travels as text (decimal.handling.mode=string).
 	Precision, Scale int
 	// Digits is the width of the fraction of seconds that a temporal column
 	// has, 0 to 9. Connect's schemas do not carry it.
 	Digits int
 	// Struct describes the members where Type is Struct, Element those of an
-	// Array.
+	// Array and the values of a Map, Key the keys of a Map.
 	Struct  *Schema
 	Element *Field
+	Key     *Field
+}
+
+// IsDecimal reports whether the field holds exact decimals: a Decimal, or one
+// that travels as text.
+func (f *Field) IsDecimal() bool {
+	return f.Semantic == Decimal || f.Type == Text && f.Precision > 0
 }
 
 // ConnectName is the schema name that Connect knows the field's type by.
@@ -186,7 +198,10 @@ type Schema struct {
 	Name    string
 	Version int
 	Doc     string
-	Fields  []Field
+	// Optional says that a value of the schema may be null as a whole, where
+	// the schema stands alone: Debezium's rows are optional, keys are not.
+	Optional bool
+	Fields   []Field
 
 	index       map[string]int
 	fingerprint string
@@ -209,7 +224,7 @@ func (s Schema) Intern() *Schema {
 	}
 	sum := sha256.Sum256(text)
 	out := &Schema{
-		Name: s.Name, Version: s.Version, Doc: s.Doc, Fields: slices.Clone(s.Fields),
+		Name: s.Name, Version: s.Version, Doc: s.Doc, Optional: s.Optional, Fields: slices.Clone(s.Fields),
 		index: make(map[string]int, len(s.Fields)), fingerprint: hex.EncodeToString(sum[:8]),
 	}
 	for i := range out.Fields {
@@ -218,6 +233,16 @@ func (s Schema) Intern() *Schema {
 	got, _ := interned.LoadOrStore(string(text), out)
 	return got.(*Schema)
 }
+
+// Bare returns the schema of values that are no struct, such as a key that is a
+// plain number: rows of one field without a name.
+func Bare(f Field) *Schema {
+	f.Name = ""
+	return NewSchema("", f)
+}
+
+// IsBare reports whether s is one of Bare's.
+func (s *Schema) IsBare() bool { return len(s.Fields) == 1 && s.Fields[0].Name == "" }
 
 // Fingerprint is 16 hexadecimal digits that differ where schemas do: the first
 // 8 bytes of the SHA-256 of everything the schema says. It is stored (header
@@ -260,6 +285,9 @@ func (s *Schema) appendCanonical(dst []byte) []byte {
 	dst = strconv.AppendQuote(dst, s.Name)
 	dst = strconv.AppendInt(append(dst, ' '), int64(s.Version), 10)
 	dst = strconv.AppendQuote(append(dst, ' '), s.Doc)
+	if s.Optional {
+		dst = append(dst, " o"...)
+	}
 	for i := range s.Fields {
 		dst = s.Fields[i].appendCanonical(append(dst, ' '))
 	}
@@ -287,6 +315,9 @@ func (f *Field) appendCanonical(dst []byte) []byte {
 	}
 	if f.Element != nil {
 		dst = f.Element.appendCanonical(append(dst, " e"...))
+	}
+	if f.Key != nil {
+		dst = f.Key.appendCanonical(append(dst, " k"...))
 	}
 	return append(dst, ')')
 }
