@@ -6,7 +6,6 @@ package kafka
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"strings"
 	"time"
@@ -29,9 +28,9 @@ var connection = []config.Property{
 		Doc: "The brokers to connect to first, as host:port. They name the others."},
 	{Name: "client.id", Type: config.String, Default: "weir",
 		Doc: "What the brokers call this client in their logs, metrics and quotas."},
-	{Name: "security.protocol", Type: config.String, Default: "PLAINTEXT", Values: []string{"plaintext", "ssl", "sasl_plaintext", "sasl_ssl"},
+	{Name: "security.protocol", Type: config.String, Default: "PLAINTEXT", Values: []string{"PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"},
 		Doc: "How to talk to the brokers: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL."},
-	{Name: "sasl.mechanism", Type: config.String, Values: []string{"plain", "scram-sha-256", "scram-sha-512", "oauthbearer"},
+	{Name: "sasl.mechanism", Type: config.String, Values: []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"},
 		Doc: "How to log in: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER."},
 	{Name: "sasl.jaas.config", Type: config.Secret,
 		Doc: `User name and password as Kafka's Java clients take them: <login module> required username="…" password="…";`},
@@ -104,26 +103,19 @@ type Config struct {
 // NewConfig reads the connection from v, which must have been parsed with
 // Properties. Errors are all at once.
 func NewConfig(v *config.Values) (Config, error) {
-	return Config{}.with(v, "", func(string) bool { return true })
+	return Config{}.with(v, func(string) bool { return true })
 }
 
 // Override returns c with what v holds under prefix put over it, and that part
-// parsed: the connection's own properties and those of more.
-func (c Config) Override(v *config.Values, prefix string, more config.Table) (Config, *config.Values, []config.Notice, error) {
-	table := config.Table{Name: more.Name, Properties: append(append(append([]config.Property{}, connection...), tuning...), more.Properties...)}
-	for i := range table.Properties {
-		table.Properties[i].Required = false
-	}
-	part, notices, err := config.Parse(v.Under(prefix), table)
+// checked: by the connection's own properties and those of more.
+func (c Config) Override(v *config.Values, prefix string, more config.Table) (Config, *config.Values, error) {
+	part, err := v.Sub(prefix, config.Table{Properties: connection}, config.Table{Properties: tuning}, more)
 	if err != nil {
-		return c, nil, nil, fmt.Errorf("reading %s*: %w", prefix, err)
+		return c, part, err
 	}
-	for i := range notices {
-		notices[i].Property = prefix + notices[i].Property
-	}
-	out, err := c.with(part, prefix, part.Has)
-	if err != nil {
-		return c, nil, nil, err
+	out, err := c.with(part, part.Has)
+	if anyUsed(part.Has) && !part.Has("security.protocol") {
+		err = part.Error("security.protocol", "the protocol beside the other security properties under "+prefix)
 	}
 	for name, to := range map[string]*time.Duration{
 		"request.timeout.ms": &out.RequestTimeout, "socket.connection.setup.timeout.ms": &out.DialTimeout,
@@ -133,11 +125,11 @@ func (c Config) Override(v *config.Values, prefix string, more config.Table) (Co
 			*to = part.Duration(name)
 		}
 	}
-	return out, part, notices, nil
+	return out, part, err
 }
 
 // with returns c with the properties of v for which use is true put over it.
-func (c Config) with(v *config.Values, prefix string, use func(string) bool) (Config, error) {
+func (c Config) with(v *config.Values, use func(string) bool) (Config, error) {
 	if use("bootstrap.servers") {
 		c.Bootstrap = v.List("bootstrap.servers")
 	}
@@ -147,23 +139,20 @@ func (c Config) with(v *config.Values, prefix string, use func(string) bool) (Co
 	if !anyUsed(use) {
 		return c, nil
 	}
-	var errs []error
-	protocol := strings.ToUpper(v.String("security.protocol"))
-	if prefix != "" && !v.Has("security.protocol") {
-		return c, config.NewError(prefix+"security.protocol", "", "the protocol beside the other security properties under "+prefix)
-	}
 	c.TLS, c.SASL = nil, nil
+	var errs []error
+	protocol := v.String("security.protocol")
 	if protocol == "SSL" || protocol == "SASL_SSL" {
 		var err error
-		c.TLS, err = newTLS(v, prefix)
+		c.TLS, err = newTLS(v)
 		errs = append(errs, err)
 	}
 	if strings.HasPrefix(protocol, "SASL_") {
 		var err error
-		c.SASL, err = newSASL(v, prefix)
+		c.SASL, err = newSASL(v)
 		errs = append(errs, err)
-	} else if v.Has("sasl.mechanism") && v.Has("security.protocol") {
-		errs = append(errs, config.NewError(prefix+"security.protocol", v.String("security.protocol"), "SASL_SSL or SASL_PLAINTEXT, since sasl.mechanism is set"))
+	} else if v.Has("sasl.mechanism") {
+		errs = append(errs, v.Error("security.protocol", "SASL_SSL or SASL_PLAINTEXT, since sasl.mechanism is set"))
 	}
 	return c, errors.Join(errs...)
 }
@@ -183,7 +172,7 @@ func checkServers(text string) error {
 	for _, s := range strings.Split(text, ",") {
 		host, port, err := net.SplitHostPort(strings.TrimSpace(s))
 		if err != nil || host == "" || port == "" {
-			return errors.New("host:port, several separated by commas")
+			return errors.New("want host:port, several separated by commas")
 		}
 	}
 	return nil
@@ -191,7 +180,7 @@ func checkServers(text string) error {
 
 func checkStoreType(text string) error {
 	if !strings.EqualFold(text, "PEM") {
-		return errors.New("PEM; convert a Java store with: keytool -importkeystore … -deststoretype PKCS12, then openssl pkcs12 -nodes -in store.p12 -out store.pem")
+		return errors.New("want PEM; convert a Java store with: keytool -importkeystore … -deststoretype PKCS12, then openssl pkcs12 -nodes -in store.p12 -out store.pem")
 	}
 	return nil
 }
@@ -201,5 +190,5 @@ func checkIdentification(text string) error {
 	case "", "none", "https":
 		return nil
 	}
-	return errors.New("https, or none to accept certificates of other hosts")
+	return errors.New("want https, or none to accept certificates of other hosts")
 }

@@ -28,45 +28,39 @@ type SASL struct {
 	// Mechanism is PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER.
 	Mechanism string
 	user      string
-	password  secret
+	password  config.SecretText
 	// Of OAUTHBEARER: a token file, read at every login, or the client
 	// credentials grant at an address.
 	tokenFile, tokenURL string
 	client, scope       string
-	clientSecret        secret
+	clientSecret        config.SecretText
 	extensions          map[string]string
 }
 
-// secret is a text that does not print.
-type secret string
-
-func (s secret) String() string   { return "****" }
-func (s secret) GoString() string { return "****" }
-
-func newSASL(v *config.Values, prefix string) (*SASL, error) {
+func newSASL(v *config.Values) (*SASL, error) {
 	s := &SASL{
 		Mechanism: strings.ToUpper(v.String("sasl.mechanism")),
-		user:      v.String("sasl.username"), password: secret(v.Secret("sasl.password").Reveal()),
+		user:      v.String("sasl.username"), password: v.Secret("sasl.password"),
 		client: v.String("sasl.oauthbearer.client.credentials.client.id"), scope: v.String("sasl.oauthbearer.scope"),
-		clientSecret: secret(v.Secret("sasl.oauthbearer.client.credentials.client.secret").Reveal()),
+		clientSecret: v.Secret("sasl.oauthbearer.client.credentials.client.secret"),
 	}
 	if s.Mechanism == "" {
-		return nil, config.NewError(prefix+"sasl.mechanism", "", "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER, since security.protocol asks for a login")
+		return nil, v.Error("sasl.mechanism", "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER, since security.protocol asks for a login")
 	}
 	if text := v.Secret("sasl.jaas.config").Reveal(); text != "" {
 		j, err := parseJAAS(text)
 		if err != nil {
-			return nil, config.NewError(prefix+"sasl.jaas.config", "****", "a JAAS entry: "+err.Error())
+			return nil, v.Error("sasl.jaas.config", "a JAAS entry: "+err.Error())
 		}
 		if err := s.take(j); err != nil {
-			return nil, config.NewError(prefix+"sasl.jaas.config", "****", err.Error())
+			return nil, v.Error("sasl.jaas.config", err.Error())
 		}
 	}
 	if s.Mechanism == "OAUTHBEARER" {
-		return s, s.setEndpoint(v.String("sasl.oauthbearer.token.endpoint.url"), prefix)
+		return s, s.setEndpoint(v)
 	}
-	if s.user == "" || s.password == "" {
-		return nil, config.NewError(prefix+"sasl.jaas.config", "", "a user name and a password, here or in sasl.username and sasl.password")
+	if s.user == "" || !s.password.IsSet() {
+		return nil, v.Error("sasl.jaas.config", "a user name and a password, here or in sasl.username and sasl.password")
 	}
 	return s, nil
 }
@@ -87,11 +81,11 @@ func (s *SASL) take(j jaas) error {
 		case name == "username":
 			s.user = value
 		case name == "password":
-			s.password = secret(value)
+			s.password = config.NewSecret(value)
 		case name == "clientId":
 			s.client = value
 		case name == "clientSecret":
-			s.clientSecret = secret(value)
+			s.clientSecret = config.NewSecret(value)
 		case name == "scope":
 			s.scope = value
 		case name == "tokenauth" && strings.EqualFold(value, "true"):
@@ -106,21 +100,22 @@ func (s *SASL) take(j jaas) error {
 	return nil
 }
 
-func (s *SASL) setEndpoint(text, prefix string) error {
+func (s *SASL) setEndpoint(v *config.Values) error {
 	const name = "sasl.oauthbearer.token.endpoint.url"
+	text := v.String(name)
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || text == "":
-		return config.NewError(prefix+name, text, "an https address or file:///path")
+		return v.Error(name, "an https address or file:///path")
 	case u.Scheme == "file":
 		s.tokenFile = u.Path
 	case u.Scheme == "https" || u.Scheme == "http":
 		s.tokenURL = text
 	default:
-		return config.NewError(prefix+name, text, "an https address or file:///path")
+		return v.Error(name, "an https address or file:///path")
 	}
-	if s.tokenURL != "" && (s.client == "" || s.clientSecret == "") {
-		return config.NewError(prefix+"sasl.oauthbearer.client.credentials.client.id", s.client,
+	if s.tokenURL != "" && (s.client == "" || !s.clientSecret.IsSet()) {
+		return v.Error("sasl.oauthbearer.client.credentials.client.id",
 			"a client id and secret for "+name+", here or as clientId and clientSecret in sasl.jaas.config")
 	}
 	return nil
@@ -130,11 +125,11 @@ func (s *SASL) setEndpoint(text, prefix string) error {
 func (s *SASL) mechanism() (sasl.Mechanism, error) {
 	switch s.Mechanism {
 	case "PLAIN":
-		return plain.Auth{User: s.user, Pass: string(s.password)}.AsMechanism(), nil
+		return plain.Auth{User: s.user, Pass: s.password.Reveal()}.AsMechanism(), nil
 	case "SCRAM-SHA-256":
-		return scram.Auth{User: s.user, Pass: string(s.password)}.AsSha256Mechanism(), nil
+		return scram.Auth{User: s.user, Pass: s.password.Reveal()}.AsSha256Mechanism(), nil
 	case "SCRAM-SHA-512":
-		return scram.Auth{User: s.user, Pass: string(s.password)}.AsSha512Mechanism(), nil
+		return scram.Auth{User: s.user, Pass: s.password.Reveal()}.AsSha512Mechanism(), nil
 	case "OAUTHBEARER":
 		tokens := s.tokens()
 		return oauth.Oauth(func(ctx context.Context) (oauth.Auth, error) {
@@ -156,7 +151,7 @@ func (s *SASL) tokens() func(context.Context) (string, error) {
 			return strings.TrimSpace(string(text)), nil
 		}
 	}
-	grant := clientcredentials.Config{ClientID: s.client, ClientSecret: string(s.clientSecret), TokenURL: s.tokenURL}
+	grant := clientcredentials.Config{ClientID: s.client, ClientSecret: s.clientSecret.Reveal(), TokenURL: s.tokenURL}
 	if s.scope != "" {
 		grant.Scopes = strings.Fields(s.scope)
 	}

@@ -23,21 +23,23 @@ type TLS struct {
 	AnyHost bool
 }
 
-func newTLS(v *config.Values, prefix string) (*TLS, error) {
+func newTLS(v *config.Values) (*TLS, error) {
 	t := &TLS{
 		TrustFile: v.String("ssl.truststore.location"), TrustText: v.String("ssl.truststore.certificates"),
 		KeyFile: v.String("ssl.keystore.location"), ChainText: v.String("ssl.keystore.certificate.chain"), KeyText: v.Secret("ssl.keystore.key"),
 	}
-	algorithm := strings.ToLower(v.String("ssl.endpoint.identification.algorithm"))
-	t.AnyHost = v.Has("ssl.endpoint.identification.algorithm") && algorithm != "https"
+	// Kafka's way of switching it off is an empty text, which Has calls unset.
+	if algorithm, set := v.Under("ssl.endpoint.identification.")["algorithm"]; set {
+		t.AnyHost = !strings.EqualFold(strings.TrimSpace(algorithm), "https")
+	}
 	var errs []error
 	for _, both := range [][2]string{{"ssl.truststore.location", "ssl.truststore.certificates"}, {"ssl.keystore.location", "ssl.keystore.certificate.chain"}} {
 		if v.String(both[0]) != "" && v.String(both[1]) != "" {
-			errs = append(errs, config.NewError(prefix+both[1], "…", "either this or "+both[0]))
+			errs = append(errs, v.Error(both[1], "either this or "+both[0]))
 		}
 	}
-	if (t.ChainText == "") != (t.KeyText.Reveal() == "") {
-		errs = append(errs, config.NewError(prefix+"ssl.keystore.key", "****", "both ssl.keystore.key and ssl.keystore.certificate.chain"))
+	if (t.ChainText == "") != !t.KeyText.IsSet() {
+		errs = append(errs, v.Error("ssl.keystore.key", "both ssl.keystore.key and ssl.keystore.certificate.chain"))
 	}
 	return t, errors.Join(errs...)
 }
