@@ -112,3 +112,341 @@ func TestLoadConnectorFile(t *testing.T) {
 	check("has", v.Has("database.port"), true)
 	check("has not", v.Has("binlog.buffer.size"), false)
 }
+
+func TestFormatsAgree(t *testing.T) {
+	files := map[string]string{
+		"bare.json": `{"name": "orders", "database.hostname": "db", "database.port": "3307", "transforms": "a,b",
+			"transforms.a.type": "T", "skipped.operations": ["c", "d"], "rate": null}`,
+		"nested.json": `{"name": "orders", "config": {"database": {"hostname": "db", "port": 3307}, "transforms": "a,b",
+			"transforms.a": {"type": "T"}, "skipped.operations": "c,d"}}`,
+		"read-back.json": `{"name": "orders", "type": "source", "tasks": [{"connector": "orders", "task": 0}], "config": {"name": "orders",
+			"database.hostname": "db", "database.port": "3307", "transforms": "a,b", "transforms.a.type": "T", "skipped.operations": "c,d"}}`,
+		"shop.properties": "# the shop\n! again\nname=orders\ndatabase.hostname : db\ndatabase.port 3307\ntransforms=a,\\\n  b\ntransforms.a.type=T\nskipped.operations=c,d\n",
+		"shop.yaml":       "name: orders\ndatabase:\n  hostname: db\n  port: 3307\ntransforms: [a, b]\ntransforms.a.type: T\nskipped.operations:\n- c\n- d\nrate: ~\n",
+		"connector.yml":   "name: orders\nconfig: &all\n  database.hostname: db\n  database.port: 3307\n  transforms: a,b\n  transforms.a: {type: T}\n  skipped.operations: c,d\n",
+		"anchor.yaml":     "name: orders\nx: &base {port: 1, hostname: db}\ndatabase: {<<: *base, port: 3307}\ntransforms: [a, b]\ntransforms.a.type: T\nskipped.operations: c,d\n",
+		"no-extension":    "\ufeff {\"name\": \"orders\", \"database.hostname\": \"db\", \"database.port\": 3307, \"transforms\": \"a,b\", \"transforms.a.type\": \"T\", \"skipped.operations\": \"c,d\"}",
+	}
+	base := shop
+	base.Properties = append([]Property{{Name: "x.*", Doc: "For the anchor."}}, shop.Properties...)
+	for name, text := range files {
+		v, _, err := Load(Sources{Files: []string{write(t, name, text)}}, base)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		got := []any{v.Name(), v.String("database.hostname"), v.Int("database.port"), v.List("transforms"), v.Under("transforms."), v.List("skipped.operations"), v.Float("rate")}
+		want := []any{"orders", "db", 3307, []string{"a", "b"}, map[string]string{"a.type": "T"}, []string{"c", "d"}, 0.5}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}
+
+func TestStdin(t *testing.T) {
+	for _, text := range []string{`{"name": "n", "database.hostname": "h"}`, "name=n\ndatabase.hostname=h"} {
+		v, _, err := Load(Sources{Files: []string{"-"}, Stdin: strings.NewReader(text)}, shop)
+		if err != nil || v.Name() != "n" {
+			t.Errorf("%q: %v, %v", text, v, err)
+		}
+	}
+	if _, _, err := Load(Sources{Files: []string{"-"}}, shop); err == nil {
+		t.Error("no standard input, no error")
+	}
+}
+
+func TestUnreadableFiles(t *testing.T) {
+	for name, c := range map[string]struct{ text, want string }{
+		"a.json":       {"{\n\"name\": \"n\",\n}", "a.json:3: reading JSON: "},
+		"cut.json":     {"{\"name\": ", "cut.json:1: reading JSON: the file ends inside a value"},
+		"empty.json":   {"", "empty.json:1: reading JSON: the file ends inside a value"},
+		"two.json":     {"{} {}", "two.json:1: reading JSON: something follows the end of the JSON value"},
+		"list.json":    {"[1]", "list.json: want an object of properties"},
+		"deep.json":    {strings.Repeat(`{"a":`, 200), "deep.json:1: reading JSON: nested more than 100 deep"},
+		"b.properties": {"a=1\nb=\\u12", `b.properties:2: reading properties: malformed \u12; want four hexadecimal digits`},
+		"c.yaml":       {"a: b: c", "c.yaml: reading YAML: "},
+		"two.yaml":     {"a: b\n---\nc: d", "two.yaml:2: reading YAML: a second document; want one"},
+		"list.yaml":    {"- a", "list.yaml: want an object of properties"},
+		"bomb.yaml": {"a: &a [x,x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\n" +
+			"d: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]\n", "bomb.yaml:1: reading YAML: more than 100000 values"},
+	} {
+		path := write(t, name, c.text)
+		_, _, err := Load(Sources{Files: []string{path}}, Table{})
+		got := strings.Join(errorLines(t, err, path), "\n")
+		if !strings.HasPrefix(got, c.want) {
+			t.Errorf("%s: got %q, want %q", name, got, c.want)
+		}
+	}
+	_, _, err := Load(Sources{Files: []string{"/nowhere/x.json"}}, Table{})
+	if got, want := errorLines(t, err), []string{"--config /nowhere/x.json: reading the file: no such file or directory"}; !cmp.Equal(got, want) {
+		t.Error(got)
+	}
+}
+
+func TestLaterSourcesWin(t *testing.T) {
+	first := write(t, "1.properties", "name=n\ndatabase.hostname=first\ndatabase.port=1\nsnapshot.mode=initial\nrate=0.1\ntransaction.topic=a\nproducer.acks=1")
+	second := write(t, "2.yaml", "database:\n  port: 2\nsnapshot.mode: no_data\nrate: 0.2\n")
+	v, notices, err := Load(Sources{
+		Files:   []string{first, second},
+		Environ: []string{"PATH=/bin", "WEIR_SNAPSHOT_MODE=initial", "WEIR_RATE=0.3", "WEIR_SET_10=producer.acks=10", "WEIR_SET_2=producer.acks=2", "WEIR_PORT_9400_TCP=tcp://1", "WEIR_DATABASE_HOSTNAM=x"},
+		Set:     []string{"rate=0.4", "topic.transaction=b=c"},
+	}, shop)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []any{v.String("database.hostname"), v.Int("database.port"), v.String("snapshot.mode"), v.Float("rate"), v.String("topic.transaction"), v.String("producer.acks")}
+	if diff := cmp.Diff([]any{"first", 2, "initial", 0.4, "b=c", "10"}, got); diff != "" {
+		t.Error(diff)
+	}
+	want := []string{
+		"WEIR_DATABASE_HOSTNAM: not the variable of a property; ignored; did you mean WEIR_DATABASE_HOSTNAME?",
+		"WEIR_PORT_9400_TCP: not the variable of a property; ignored",
+		"1.properties:6: transaction.topic: the old name of topic.transaction; used as that",
+		"WEIR_SET_2: producer.acks: set twice; that of WEIR_SET_10 counts",
+	}
+	if diff := cmp.Diff(want, noticeLines(t, notices, first, second)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestOldNameBesideNew(t *testing.T) {
+	for _, text := range []string{"transaction.topic=old\ntopic.transaction=new", "topic.transaction=new\ntransaction.topic=old"} {
+		path := write(t, "x.properties", "name=n\ndatabase.hostname=h\n"+text)
+		v, notices, err := Load(Sources{Files: []string{path}}, shop)
+		if err != nil || v.String("topic.transaction") != "new" {
+			t.Errorf("%q: %v %v", text, v.String("topic.transaction"), err)
+		}
+		if len(notices) != 2 {
+			t.Errorf("%q: %v", text, notices)
+		}
+	}
+}
+
+func TestAllErrorsAtOnce(t *testing.T) {
+	path := write(t, "orders.json", `{
+	"database.port": "33o6",
+	"databse.hostname": "db",
+	"database.pasword": "hunter2",
+	"some.api.token": "hunter2",
+	"poll.interval.ms": "30s",
+	"max.queue.size.in.bytes": "1M",
+	"rate": "1.5",
+	"tombstones.on.delete": "yes",
+	"snapshot.mode": "allways",
+	"skipped.operations": "c,x",
+	"table.include.list": "a(b",
+	"format.class": "org.apache.kafka.JsonFormat",
+	"tranforms.unwrap.type": "T",
+	"nothing.like.it": "",
+	"transforms.a.type": "${env:MISSING}"
+}`)
+	_, _, err := Load(Sources{Files: []string{path, "/nowhere.json"}, Set: []string{"novalue"}, Environ: []string{"WEIR_SET_1=x"}}, shop)
+	want := []string{
+		"--config /nowhere.json: reading the file: no such file or directory",
+		"WEIR_SET_1: want WEIR_SET_1=name=value",
+		"--set: novalue is not set: want --set name=value",
+		`orders.json:3: databse.hostname = "db": unknown property; did you mean database.hostname?`,
+		`orders.json:4: database.pasword = "****": unknown property; did you mean database.password?`,
+		`orders.json:5: some.api.token = "****": unknown property`,
+		`orders.json:14: tranforms.unwrap.type = "T": unknown property; did you mean transforms.unwrap.type?`,
+		`orders.json:15: nothing.like.it: unknown property`,
+		`orders.json:2: database.port = "33o6": want a whole number from 1 to 65535`,
+		`orders.json:6: poll.interval.ms = "30s": want a number of milliseconds from 1 to 100000`,
+		`orders.json:7: max.queue.size.in.bytes = "1M": want a number of bytes`,
+		`orders.json:8: rate = "1.5": want a number from 0 to 1`,
+		`orders.json:9: tombstones.on.delete = "yes": want true or false`,
+		`orders.json:10: snapshot.mode = "allways": want one of initial, no_data`,
+		`orders.json:11: skipped.operations = "c,x": want some of c, u, d, t, none`,
+		`orders.json:12: table.include.list = "a(b": want a comma-separated list of regular expressions: reading the expression "a(b": error parsing regexp: missing closing ) in ` + "`\\A(?:a(b)\\z`",
+		`orders.json:13: format.class = "org.apache.kafka.JsonFormat": want io.confluent.connect.s3.format.parquet.ParquetFormat`,
+		`orders.json:16: transforms.a.type = "${env:MISSING}": ${env:MISSING}: the variable MISSING is not set`,
+		`name is not set: want a text (The name)`,
+		`database.hostname is not set: want a text (The server's host)`,
+	}
+	if diff := cmp.Diff(want, errorLines(t, err, path)); diff != "" {
+		t.Error(diff)
+	}
+	if strings.Contains(err.Error(), "hunter2") {
+		t.Error("a secret is shown")
+	}
+}
+
+func TestReferences(t *testing.T) {
+	secrets := write(t, "secrets.properties", "pass=hunter2\nport=3307\nquoted=$1 ${env:HOST}")
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "host"), []byte("db.example\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	set := []string{
+		"name=${env:NAME}-${env:NAME}", "database.hostname=${dir:" + folder + ":host}", "database.port=${file:" + secrets + ":port}",
+		"database.password=${file:" + secrets + ":pass}", "transforms.a.text=$(date:yyyy) ${routedByValue} $1 ${file:" + secrets + ":quoted}", "transforms=a",
+		"transforms.a.type=x",
+	}
+	environ := []string{"NAME=orders", "HOST=h"}
+	v, _, err := Load(Sources{Set: set, Environ: environ}, shop)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []any{v.Name(), v.String("database.hostname"), v.Int("database.port"), v.Secret("database.password").Reveal(), v.String("transforms.a.text")}
+	want := []any{"orders-orders", "db.example", 3307, "hunter2", "$(date:yyyy) ${routedByValue} $1 $1 ${env:HOST}"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+
+	for text, want := range map[string]string{
+		"${file:/nowhere:x}":           "${file:/nowhere:x}: reading /nowhere: no such file or directory",
+		"${file:" + secrets + ":none}": "${file:" + secrets + ":none}: " + secrets + " has no key none",
+		"${file:x}":                    "${file:x}: want ${file:path:key}",
+		"${dir:" + folder + ":../x}":   "${dir:" + folder + ":../x}: want the name of a file in " + folder + `, not "../x"`,
+		"${vault:a:b}":                 `${vault:a:b}: no provider "vault"; want ${env:NAME}, ${file:path:key} or ${dir:path:key}`,
+	} {
+		_, _, err := Load(Sources{Set: []string{"name=n", "database.hostname=" + text}}, shop)
+		wanted := `--set: database.hostname = ` + quoted(text) + `: ` + want
+		if diff := cmp.Diff([]string{wanted}, errorLines(t, err)); diff != "" {
+			t.Errorf("%s: %s", text, diff)
+		}
+	}
+}
+
+func TestResolvedTextIsNotShownInErrors(t *testing.T) {
+	_, _, err := Load(Sources{Set: []string{"name=n", "database.hostname=h", "database.port=${env:PASS}"}, Environ: []string{"PASS=hunter2"}}, shop)
+	if diff := cmp.Diff([]string{`--set: database.port = "${env:PASS}": want a whole number from 1 to 65535`}, errorLines(t, err)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestBlocks(t *testing.T) {
+	path := write(t, "enrichment.json", `{
+	"lookup": {"transforms.enrich.type": "LookupTransform", "transforms.enrich.source": "redis"},
+	"calc": {"transforms.calc.type": "CalculationTransform", "transforms.calc.formulas": {"b": "a * 2", "c": "b + 1"}}}`)
+	base := []string{"name=n", "database.hostname=h"}
+
+	v, notices, err := Load(Sources{Files: []string{path + "#lookup", path + "#calc"}, Set: base}, shop)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"enrich", "calc"}, v.List("transforms")); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"type", "formulas.b", "formulas.c"}, v.NamesUnder("transforms.calc.")); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"enrichment.json:3: transforms: not set; enrich,calc from the block"}, noticeLines(t, notices, path)); diff != "" {
+		t.Error(diff)
+	}
+
+	v, notices, err = Load(Sources{Files: []string{path + "#lookup"}, Set: append(base, "transforms=other", "transforms.other.type=T")}, shop)
+	if err != nil || !cmp.Equal(v.List("transforms"), []string{"other"}) {
+		t.Error(v.List("transforms"), err)
+	}
+	if diff := cmp.Diff([]string{"enrichment.json:2: transforms.enrich.type: not applied: transforms does not list enrich"}, noticeLines(t, notices, path)); diff != "" {
+		t.Error(diff)
+	}
+
+	_, _, err = Load(Sources{Files: []string{path}, Set: base}, shop)
+	if diff := cmp.Diff([]string{"enrichment.json: holds named blocks (lookup, calc); choose one, as --config enrichment.json#lookup"}, errorLines(t, err, path)); diff != "" {
+		t.Error(diff)
+	}
+	_, _, err = Load(Sources{Files: []string{path + "#none"}, Set: base}, shop)
+	if diff := cmp.Diff([]string{`enrichment.json: no block "none"; want one of lookup, calc`}, errorLines(t, err, path)); diff != "" {
+		t.Error(diff)
+	}
+	hash := write(t, "a#b.properties", "name=n\ndatabase.hostname=h")
+	if _, _, err = Load(Sources{Files: []string{hash}}, shop); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSub(t *testing.T) {
+	v, _, err := Load(Sources{Set: []string{"name=n", "database.hostname=h", "transforms=a", "transforms.a.type=T", "transforms.a.drop.tombstone=true",
+		"transforms.a.delete.mode=x", "transforms.a.old=1", "transforms.a.many=two", "transforms.b.type=no"}}, shop)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := len(v.Notices())
+	sub, err := v.Sub("transforms.a.", Table{Properties: []Property{
+		{Name: "type"}, {Name: "drop.tombstones", Type: Bool}, {Name: "delete.mode", Values: []string{"drop"}}, {Name: "new", Type: Int, Old: []string{"old"}},
+		{Name: "many", Type: Int}, {Name: "must", Required: true, Doc: "What must be."}}})
+	want := []string{
+		`--set: transforms.a.drop.tombstone = "true": unknown property; did you mean transforms.a.drop.tombstones?`,
+		`--set: transforms.a.delete.mode = "x": want drop`,
+		`--set: transforms.a.many = "two": want a whole number`,
+		`transforms.a.must is not set: want a text (What must be)`,
+	}
+	if diff := cmp.Diff(want, errorLines(t, err)); diff != "" {
+		t.Error(diff)
+	}
+	if sub.Int("new") != 1 || sub.String("type") != "T" {
+		t.Error(sub.Int("new"), sub.String("type"))
+	}
+	if got := noticeLines(t, v.Notices()[before:]); !cmp.Equal(got, []string{"--set: transforms.a.old: the old name of transforms.a.new; used as that"}) {
+		t.Error(got)
+	}
+	if got := sub.Error("type", "U").Error(); got != `--set: transforms.a.type = "T": want U` {
+		t.Error(got)
+	}
+}
+
+func TestRoomsAddTheirErrors(t *testing.T) {
+	v, _, err := Load(Sources{Set: []string{"name=n", "database.hostname=h", "database.port=x", "database.password=hunter2", "rate=0.5"}}, shop)
+	v.Notice("rate", "slow")
+	all := v.Complete(err,
+		NewError("rate", "0.5", "less"), NewError("database.port", "3306", "more"), NewError("database.password", "hunter2", "a longer one"),
+		v.Error("transforms", "a chain"), os.ErrNotExist, nil)
+	want := []string{
+		`--set: database.port = "x": want a whole number from 1 to 65535`,
+		`--set: rate = "0.5": want less`,
+		`--set: database.password = "****": want a longer one`,
+		`transforms is not set: want a chain`,
+		`file does not exist`,
+	}
+	if diff := cmp.Diff(want, errorLines(t, all)); diff != "" {
+		t.Error(diff)
+	}
+	if got := noticeLines(t, v.Notices()); !cmp.Equal(got, []string{"--set: rate: slow"}) {
+		t.Error(got)
+	}
+}
+
+func TestWrongUsePanics(t *testing.T) {
+	v, _, _ := Parse(map[string]string{"name": "n", "database.hostname": "h"}, shop)
+	for name, use := range map[string]func(){
+		"unknown":   func() { v.String("no.such") },
+		"old name":  func() { v.String("transaction.topic") },
+		"wrong":     func() { v.Int("name") },
+		"a default": func() { (&Property{Name: "x", Type: Int, Default: "y"}).unset() },
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: no panic", name)
+				}
+			}()
+			use()
+		}()
+	}
+}
+
+func TestUsedWinsOverInert(t *testing.T) {
+	inert := Table{Properties: []Property{{Name: "tasks", Inert: "no"}}}
+	used := Table{Properties: []Property{{Name: "tasks", Type: Int}}}
+	for _, tables := range [][]Table{{inert, used}, {used, inert}} {
+		v, notices, err := Parse(map[string]string{"tasks": "3"}, tables...)
+		if err != nil || len(notices) != 0 || v.Int("tasks") != 3 {
+			t.Error(v.Int("tasks"), notices, err)
+		}
+	}
+}
+
+func TestReferenceConfigurationsAreRead(t *testing.T) {
+	files, err := filepath.Glob("../../testdata/configs/*.json")
+	if err != nil || len(files) != 13 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		settings, _, err := readFile(file, nil)
+		if err != nil || len(settings) < 4 {
+			t.Errorf("%s: %d settings, %v", file, len(settings), err)
+		}
+	}
+}

@@ -25,7 +25,7 @@ type Values struct {
 
 // Format writes the connector's name only, so that printing Values shows no
 // secret.
-func (v *Values) Format(f fmt.State, _ rune) {
+func (v Values) Format(f fmt.State, _ rune) {
 	_, _ = io.WriteString(f, "configuration of "+v.text("name"))
 }
 
