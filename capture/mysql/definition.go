@@ -51,9 +51,15 @@ type Column struct {
 	Comment           string   `json:"comment,omitempty"`
 	Values            []string `json:"values,omitempty"` // of ENUM and SET
 	SRID              int      `json:"srid,omitempty"`   // of geometry; -1 is none
-	// Written is the type's name where DDL wrote another than the server shows
-	// (INTEGER, BOOLEAN, NVARCHAR), in capitals: schema change events repeat it.
-	Written string `json:"written,omitempty"`
+	// Hidden says that the column is in row images only: the row_start and
+	// row_end that MariaDB adds to system-versioned tables.
+	Hidden bool `json:"hidden,omitempty"`
+	// Written is the type's name, with UNSIGNED and the like, where DDL wrote
+	// another than the server shows (INTEGER, BOOLEAN, NVARCHAR), in capitals;
+	// Literals are Values as they were written where the server would write
+	// them otherwise. Schema change events repeat both.
+	Written  string   `json:"written,omitempty"`
+	Literals []string `json:"literals,omitempty"`
 }
 
 // Column returns the named column, without regard to case as MySQL has it, or

@@ -3,11 +3,13 @@ package mysql
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/weir-cdc/weir/capture"
 	"github.com/weir-cdc/weir/internal/cdc"
+	"github.com/weir-cdc/weir/internal/config"
 )
 
 // DecimalMode is decimal.handling.mode: what a DECIMAL becomes.
@@ -75,112 +77,140 @@ type SchemaOptions struct {
 	// SchemaNames and FieldNames are schema.name.adjustment.mode and
 	// field.name.adjustment.mode.
 	SchemaNames, FieldNames NameAdjustment
-	Comments                bool          // include.schema.comments
-	Columns                 *ColumnFilter // column.include.list, column.exclude.list; nil takes all
-	Keys                    *KeyColumns   // message.key.columns; nil: the table's own key
-	SourceTypes             *SourceTypes  // column. and datatype.propagate.source.type; nil: none
+	Comments                bool            // include.schema.comments
+	Filter                  *capture.Filter // which columns are published, and message.key.columns; nil: all, and the table's own key
+	SourceTypes             SourceTypes
 }
+
+// SourceTypes are column.propagate.source.type, which matches
+// database.table.column, and datatype.propagate.source.type, which matches
+// database.table.TYPE: whose type in the database is told in the schema's
+// parameters.
+type SourceTypes struct{ Columns, Types config.RegexList }
 
 // TableSchema is a Definition with what is published of it.
 type TableSchema struct {
 	*capture.Table
 	Definition *Definition
-	// Ordinals are the columns behind the fields of Table.Value: field i is
-	// Definition.Columns[Ordinals[i]].
+	// Fields and Ordinals describe the Values of a row: value i is Fields[i],
+	// and comes from Definition.Columns[Ordinals[i]]. The first are the fields
+	// of Table.Value; columns of a key that Value leaves out follow.
+	Fields   []cdc.Field
 	Ordinals []int
 }
 
 // NewTableSchema makes the schemas that Debezium's TableSchemaBuilder makes of
-// d. Its error joins what is wrong: columns of types that are not known, key
-// columns that do not exist or are excluded.
+// d. Its error names the columns whose types are not known.
 func NewTableSchema(d *Definition, o *SchemaOptions) (*TableSchema, error) {
-	b := schemaBuilder{d: d, o: o, out: &TableSchema{Definition: d}}
 	topic := o.TopicName(d.Database, d.Name)
+	b := schemaBuilder{d: d, o: o, out: &TableSchema{Definition: d}}
 	b.out.Table = &capture.Table{Database: d.Database, Name: d.Name, Topic: topic}
-	b.value(topic)
-	b.key(topic)
-	if len(b.errs) > 0 {
-		return nil, fmt.Errorf("schema of table %s.%s: %w", d.Database, d.Name, errors.Join(b.errs...))
+	err := errors.Join(b.value(topic), b.key(topic))
+	if err != nil {
+		return nil, fmt.Errorf("schema of table %s.%s: %w", d.Database, d.Name, err)
 	}
 	return b.out, nil
 }
 
 type schemaBuilder struct {
-	d    *Definition
-	o    *SchemaOptions
-	out  *TableSchema
-	errs []error
+	d   *Definition
+	o   *SchemaOptions
+	out *TableSchema
 }
 
-func (b *schemaBuilder) value(topic string) {
-	s := cdc.Schema{Name: b.o.SchemaNames.adjustSchema(topic + ".Value")}
-	if b.o.Comments {
-		s.Doc = b.d.Comment
-	}
+func (b *schemaBuilder) value(topic string) error {
+	var errs []error
 	for i := range b.d.Columns {
 		c := &b.d.Columns[i]
-		if !b.o.Columns.Includes(b.d.Database, b.d.Name, c.Name) {
+		if c.Hidden || b.o.Filter != nil && !b.o.Filter.Column(b.d.Database, b.d.Name, c.Name) {
 			continue
 		}
-		f, err := b.field(c)
+		f, err := b.o.field(c)
 		if err != nil {
-			b.errs = append(b.errs, fmt.Errorf("column %s: %w", c.Name, err))
+			errs = append(errs, err)
 			continue
 		}
 		f.Params = append(f.Params, b.o.SourceTypes.params(b.d, c)...)
-		s.Fields = append(s.Fields, f)
+		b.out.Fields = append(b.out.Fields, f)
 		b.out.Ordinals = append(b.out.Ordinals, i)
 	}
+	s := cdc.Schema{Name: b.o.SchemaNames.adjustSchema(topic + ".Value"), Fields: b.out.Fields}
+	if b.o.Comments {
+		s.Doc = b.d.Comment
+	}
 	b.out.Value = s.Intern()
+	return errors.Join(errs...)
 }
 
-// key makes the key's schema. Its fields are the value's without the
-// parameters of propagated source types, as Debezium has it.
-func (b *schemaBuilder) key(topic string) {
-	names := b.o.Keys.Of(b.d)
-	if len(names) == 0 {
-		return
+// key makes the key's schema and says where in a row keys are. The key's fields
+// are the value's without the parameters of propagated source types, as
+// Debezium has it.
+func (b *schemaBuilder) key(topic string) error {
+	var err error
+	if b.out.RowKey, err = b.positions(b.d.Key()); err != nil {
+		return err
+	}
+	if b.out.KeyColumns, err = b.positions(b.messageKey()); err != nil {
+		return err
+	}
+	if len(b.out.KeyColumns) == 0 {
+		return nil
 	}
 	s := cdc.Schema{Name: b.o.SchemaNames.adjustSchema(topic + ".Key")}
-	for _, name := range names {
-		i := b.valueField(name)
-		if i < 0 {
-			continue
-		}
-		f, err := b.field(&b.d.Columns[b.out.Ordinals[i]])
+	for _, i := range b.out.KeyColumns {
+		f, err := b.o.field(&b.d.Columns[b.out.Ordinals[i]])
 		if err != nil {
-			return // value has reported it
+			return err
 		}
 		s.Fields = append(s.Fields, f)
-		b.out.KeyColumns = append(b.out.KeyColumns, i)
 	}
 	b.out.Key = s.Intern()
+	return nil
 }
 
-// valueField finds the value's field of a key column.
-func (b *schemaBuilder) valueField(column string) int {
-	for i, at := range b.out.Ordinals {
-		if strings.EqualFold(b.d.Columns[at].Name, column) {
-			return i
+// messageKey are the columns of the message's key: those of message.key.columns
+// that the table has, else the table's own key.
+func (b *schemaBuilder) messageKey() []string {
+	if b.o.Filter != nil {
+		names, _ := b.o.Filter.KeyColumns(b.d.Database, b.d.Name)
+		names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return b.d.Column(name) == nil })
+		if len(names) > 0 {
+			return names
 		}
 	}
-	switch {
-	case b.d.Column(column) == nil:
-		b.errs = append(b.errs, fmt.Errorf("key column %s does not exist", column))
-	case !b.o.Columns.Includes(b.d.Database, b.d.Name, column):
-		b.errs = append(b.errs, fmt.Errorf("key column %s is excluded by the column lists; a key's columns have to be included", column))
+	return b.d.Key()
+}
+
+// positions finds columns among a row's Values, adding those that are missing.
+func (b *schemaBuilder) positions(columns []string) ([]int, error) {
+	var out []int
+	for _, name := range columns {
+		at := slices.IndexFunc(b.d.Columns, func(c Column) bool { return strings.EqualFold(c.Name, name) })
+		if at < 0 {
+			return nil, fmt.Errorf("key column %s does not exist", name)
+		}
+		i := slices.Index(b.out.Ordinals, at)
+		if i < 0 {
+			f, err := b.o.field(&b.d.Columns[at])
+			if err != nil {
+				return nil, err
+			}
+			i = len(b.out.Fields)
+			b.out.Fields, b.out.Ordinals = append(b.out.Fields, f), append(b.out.Ordinals, at)
+		}
+		out = append(out, i)
 	}
-	return -1
+	return out, nil
 }
 
 // field is a column's field with everything but the propagated source type.
-func (b *schemaBuilder) field(c *Column) (cdc.Field, error) {
-	f, err := b.o.Values.Field(c)
+func (o *SchemaOptions) field(c *Column) (cdc.Field, error) {
+	f, err := o.Values.Field(c)
 	if err != nil {
-		return f, err
+		return f, fmt.Errorf("column %s: %w", c.Name, err)
 	}
-	f.Name = b.o.FieldNames.adjustField(c.Name)
-	if b.o.Comments && c.Comment != "" {
+	f.Name = o.FieldNames.adjustField(c.Name)
+	if o.Comments && c.Comment != "" {
 		f.Doc = c.Comment
 	}
 	return f, nil

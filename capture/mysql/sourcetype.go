@@ -9,17 +9,15 @@ import (
 // TypeName is the column's type as Debezium names it: in capitals, as the DDL
 // wrote it, with UNSIGNED and ZEROFILL.
 func (c *Column) TypeName() string {
-	name := c.Type
-	if c.Written != "" {
-		name = c.Written
-	}
 	switch {
+	case c.Written != "":
+		return c.Written
 	case c.Zerofill:
-		return name + " UNSIGNED ZEROFILL"
+		return c.Type + " UNSIGNED ZEROFILL"
 	case c.Unsigned:
-		return name + " UNSIGNED"
+		return c.Type + " UNSIGNED"
 	}
-	return name
+	return c.Type
 }
 
 // size is the length that Debezium gives a column: what stands in parentheses,
@@ -34,8 +32,13 @@ func (c *Column) size() int {
 	return c.Length
 }
 
-// sourceTypeParams are the parameters by which Debezium tells a column's type.
-func sourceTypeParams(c *Column) []cdc.Param {
+// params are the parameters by which Debezium tells the type of a column that
+// s selects.
+func (s *SourceTypes) params(d *Definition, c *Column) []cdc.Param {
+	table := d.Database + "." + d.Name + "."
+	if !s.Columns.Match(table+c.Name) && !s.Types.Match(table+c.TypeName()) {
+		return nil
+	}
 	const prefix = "__debezium.source.column."
 	out := []cdc.Param{{Name: prefix + "type", Value: c.TypeName()}}
 	if n := c.size(); n >= 0 {
