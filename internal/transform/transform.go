@@ -1,0 +1,311 @@
+// Package transform runs a chain of Kafka Connect's single message transforms
+// over records: the order, the predicates and the errors. What the transforms
+// do is in packages routing and enrich, which register their classes here by
+// being given to New.
+package transform
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/weir-cdc/weir/internal/cdc"
+	"github.com/weir-cdc/weir/internal/config"
+	"github.com/weir-cdc/weir/internal/sink"
+)
+
+// Transform changes records one at a time, in place.
+type Transform interface {
+	// Apply changes r, or reports that it is dropped. An error rejects r alone.
+	// What r points to may be changed; what a Transform adds has to live as long
+	// as the batch, which r's own rows do.
+	Apply(r *cdc.Record) (keep bool, err error)
+}
+
+// Predicate decides whether a transform is applied to a record.
+type Predicate interface {
+	Test(r *cdc.Record) bool
+}
+
+// Options are the properties of one transform or predicate, without their
+// prefix. What was not asked for when construction ends is an unknown property.
+type Options struct {
+	prefix string
+	given  map[string]string
+	asked  map[string]bool
+	errs   []error
+}
+
+// Text is the property's text, or otherwise if it is not set.
+func (o *Options) Text(name, otherwise string) string {
+	o.asked[name] = true
+	if text, ok := o.given[name]; ok {
+		return text
+	}
+	return otherwise
+}
+
+// Need is the property's text; not to have it is an error.
+func (o *Options) Need(name, want string) string {
+	text := o.Text(name, "")
+	if text == "" {
+		o.Fail(name, want)
+	}
+	return text
+}
+
+// Bool is the property as true or false.
+func (o *Options) Bool(name string, otherwise bool) bool {
+	switch strings.ToLower(o.Text(name, "")) {
+	case "":
+		return otherwise
+	case "true":
+		return true
+	case "false":
+		return false
+	}
+	o.Fail(name, "true or false")
+	return otherwise
+}
+
+// List is the property's items, separated by commas, without the blanks around
+// them.
+func (o *Options) List(name string) []string {
+	var items []string
+	for item := range strings.SplitSeq(o.Text(name, ""), ",") {
+		if item = strings.TrimSpace(item); item != "" {
+			items = append(items, item)
+		}
+	}
+	return items
+}
+
+// OneOf is the property's text, one of allowed, in lower case; the first is the
+// default.
+func (o *Options) OneOf(name string, allowed ...string) string {
+	text := strings.ToLower(o.Text(name, allowed[0]))
+	if !slices.Contains(allowed, text) {
+		o.Fail(name, "one of "+strings.Join(allowed, ", "))
+		return allowed[0]
+	}
+	return text
+}
+
+// Fail records that the property's value is wrong; want says what would be
+// right.
+func (o *Options) Fail(name, want string) {
+	o.errs = append(o.errs, config.NewError(o.prefix+name, o.given[name], want))
+}
+
+// finish is all that is wrong, unknown properties included.
+func (o *Options) finish() error {
+	for _, name := range slices.Sorted(maps.Keys(o.given)) {
+		if !o.asked[name] {
+			o.errs = append(o.errs, config.NewError(o.prefix+name, o.given[name],
+				"a property of this class: "+strings.Join(slices.Sorted(maps.Keys(o.asked)), ", ")))
+		}
+	}
+	return errors.Join(o.errs...)
+}
+
+// Classes are the transforms and predicates that a package offers, by class
+// name. A name in a configuration matches by the whole of it, or by its last
+// part where its package is not Kafka's or Debezium's (com.company.*).
+type Classes struct {
+	Transforms map[string]func(*Options) Transform
+	Predicates map[string]func(*Options) Predicate
+}
+
+// Properties are the names of a chain in a connector's table.
+var Properties = config.Table{
+	Name: "Transforms",
+	Doc:  "A chain of single message transforms, as in Kafka Connect.",
+	Properties: []config.Property{
+		{Name: "transforms", Type: config.List, Doc: "Names of the transforms, in the order in which they are applied."},
+		{Name: "transforms.*", Doc: "Properties of the transforms: transforms.<name>.type, .predicate, .negate and those of the class."},
+		{Name: "predicates", Type: config.List, Doc: "Names of the predicates."},
+		{Name: "predicates.*", Doc: "Properties of the predicates: predicates.<name>.type and those of the class."},
+	},
+}
+
+// Chain is a compiled list of transforms. It may be used by one goroutine at a
+// time; Clone makes another of the same configuration.
+type Chain struct {
+	links []link
+	kept  []*cdc.Record
+	make  func() (*Chain, error)
+}
+
+type link struct {
+	name      string
+	transform Transform
+	predicate Predicate
+	negate    bool
+}
+
+// New compiles the chain that v configures, of the classes given. The error
+// joins everything that is wrong.
+func New(v *config.Values, classes ...Classes) (*Chain, error) {
+	b := builder{classes: classes, transforms: v.Under("transforms."), predicates: v.Under("predicates.")}
+	c := &Chain{make: func() (*Chain, error) { return New(v, classes...) }}
+	names, conditions := v.List("transforms"), v.List("predicates")
+	for _, name := range names {
+		c.links = append(c.links, b.link(name, conditions))
+	}
+	b.strangers("transforms.", b.transforms, names)
+	b.strangers("predicates.", b.predicates, conditions)
+	return c, errors.Join(b.errs...)
+}
+
+// Clone compiles the chain once more, for another goroutine.
+func (c *Chain) Clone() (*Chain, error) { return c.make() }
+
+// Len is how many transforms the chain has.
+func (c *Chain) Len() int { return len(c.links) }
+
+// Apply runs records through the chain and returns those that are kept, in
+// order; the result is valid until the next call. Records that a transform
+// refuses are named in a *sink.Rejected error by their index in records, and
+// are not among those kept.
+func (c *Chain) Apply(_ context.Context, records []*cdc.Record) ([]*cdc.Record, error) {
+	if len(c.links) == 0 {
+		return records, nil
+	}
+	var rejected *sink.Rejected
+	kept := c.kept[:0]
+	for i, r := range records {
+		keep, err := c.apply(r)
+		if err != nil {
+			if rejected == nil {
+				rejected = &sink.Rejected{}
+			}
+			rejected.Items = append(rejected.Items, sink.Rejection{Index: i, Reason: err})
+			continue
+		}
+		if keep {
+			kept = append(kept, r)
+		}
+	}
+	c.kept = kept
+	if rejected != nil {
+		return kept, rejected
+	}
+	return kept, nil
+}
+
+func (c *Chain) apply(r *cdc.Record) (bool, error) {
+	for i := range c.links {
+		l := &c.links[i]
+		if l.predicate != nil && l.predicate.Test(r) == l.negate {
+			continue
+		}
+		keep, err := l.transform.Apply(r)
+		if err != nil {
+			return false, fmt.Errorf("applying transform %s: %w", l.name, err)
+		}
+		if !keep {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// builder makes links and collects what is wrong.
+type builder struct {
+	classes                []Classes
+	transforms, predicates map[string]string
+	errs                   []error
+}
+
+func (b *builder) link(name string, conditions []string) link {
+	o := options("transforms.", name, b.transforms)
+	l := link{name: name, negate: o.Bool("negate", false)}
+	class := o.Need("type", "the class of the transform")
+	if condition := o.Text("predicate", ""); condition != "" {
+		if !slices.Contains(conditions, condition) {
+			o.Fail("predicate", "a name of the list predicates")
+		} else {
+			l.predicate = b.predicate(condition)
+		}
+	}
+	if construct := find(b.classes, class, func(c Classes) map[string]func(*Options) Transform { return c.Transforms }); construct != nil {
+		l.transform = construct(o)
+		b.errs = append(b.errs, o.finish())
+	} else if class != "" {
+		o.Fail("type", "one of "+strings.Join(b.known(), ", "))
+		b.errs = append(b.errs, errors.Join(o.errs...))
+	} else {
+		b.errs = append(b.errs, errors.Join(o.errs...))
+	}
+	return l
+}
+
+func (b *builder) predicate(name string) Predicate {
+	o := options("predicates.", name, b.predicates)
+	class := o.Need("type", "the class of the predicate")
+	construct := find(b.classes, class, func(c Classes) map[string]func(*Options) Predicate { return c.Predicates })
+	if construct == nil {
+		o.Fail("type", "TopicNameMatches, HasHeaderKey or RecordIsTombstone of org.apache.kafka.connect.transforms.predicates")
+		b.errs = append(b.errs, errors.Join(o.errs...))
+		return nil
+	}
+	p := construct(o)
+	b.errs = append(b.errs, o.finish())
+	return p
+}
+
+// known are the names of all transforms there are.
+func (b *builder) known() []string {
+	var names []string
+	for _, c := range b.classes {
+		names = slices.AppendSeq(names, maps.Keys(c.Transforms))
+	}
+	slices.Sort(names)
+	return names
+}
+
+// strangers are properties of transforms that the list does not name.
+func (b *builder) strangers(prefix string, given map[string]string, names []string) {
+	for _, property := range slices.Sorted(maps.Keys(given)) {
+		name, _, _ := strings.Cut(property, ".")
+		if !slices.Contains(names, name) {
+			b.errs = append(b.errs, config.NewError(prefix+property, given[property],
+				"a name of the list "+strings.TrimSuffix(prefix, ".")+", which is "+strings.Join(names, ",")))
+		}
+	}
+}
+
+func options(prefix, name string, all map[string]string) *Options {
+	o := &Options{prefix: prefix + name + ".", given: map[string]string{}, asked: map[string]bool{}}
+	for property, text := range all {
+		if rest, ok := strings.CutPrefix(property, name+"."); ok {
+			o.given[rest] = text
+		}
+	}
+	return o
+}
+
+// find looks a class up by its whole name, or by the last part of it where the
+// class is of nobody's known package.
+func find[T any](classes []Classes, class string, of func(Classes) map[string]T) (found T) {
+	for _, c := range classes {
+		if t, ok := of(c)[class]; ok {
+			return t
+		}
+	}
+	if strings.HasPrefix(class, "org.apache.kafka.") || strings.HasPrefix(class, "io.debezium.") {
+		return found
+	}
+	last := class[strings.LastIndexByte(class, '.')+1:]
+	for _, c := range classes {
+		for name, t := range of(c) {
+			if name[strings.LastIndexByte(name, '.')+1:] == last {
+				return t
+			}
+		}
+	}
+	return found
+}

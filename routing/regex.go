@@ -1,0 +1,98 @@
+// Package routing decides where a record goes: the transforms that name the
+// topic, index or key space it is for, and the predicates and filters that
+// decide whether it goes anywhere.
+package routing
+
+import (
+	"strings"
+
+	"github.com/weir-cdc/weir/internal/cdc"
+	"github.com/weir-cdc/weir/internal/transform"
+)
+
+// Classes are the transforms and predicates of this package.
+var Classes = transform.Classes{
+	Transforms: map[string]func(*transform.Options) transform.Transform{
+		"org.apache.kafka.connect.transforms.RegexRouter": newRegexRouter,
+		"org.apache.kafka.connect.transforms.Filter":      newFilter,
+		"io.weir.transforms.ByTable":                      newByTable,
+		"io.weir.transforms.ByDatabase":                   newByDatabase,
+	},
+	Predicates: map[string]func(*transform.Options) transform.Predicate{
+		"org.apache.kafka.connect.transforms.predicates.TopicNameMatches":  newTopicNameMatches,
+		"org.apache.kafka.connect.transforms.predicates.HasHeaderKey":      newHasHeaderKey,
+		"org.apache.kafka.connect.transforms.predicates.RecordIsTombstone": newRecordIsTombstone,
+	},
+}
+
+// routesKept bounds how many topics a router remembers the route of.
+const routesKept = 10_000
+
+// router replaces the route by what a function makes of it, once per topic.
+type router struct {
+	route func(topic string) (string, error)
+	known map[string]string
+}
+
+func newRouter(route func(string) (string, error)) *router {
+	return &router{route: route, known: map[string]string{}}
+}
+
+// Apply routes r. A topic that the router has nothing to say of keeps its name.
+func (t *router) Apply(r *cdc.Record) (bool, error) {
+	to, ok := t.known[r.Route]
+	if !ok {
+		var err error
+		if to, err = t.route(r.Route); err != nil {
+			return false, err
+		}
+		if len(t.known) >= routesKept {
+			clear(t.known)
+		}
+		t.known[r.Route] = to
+	}
+	r.Route = to
+	return true, nil
+}
+
+// newRegexRouter is Kafka Connect's RegexRouter: a topic that matches as a
+// whole takes the replacement's name.
+func newRegexRouter(o *transform.Options) transform.Transform {
+	pattern := compile(o, "regex")
+	replacement := o.Need("replacement", "the new name, with $1 for the first group")
+	if pattern == nil {
+		return nil
+	}
+	if err := pattern.CheckReplacement(replacement); err != nil {
+		o.Fail("replacement", err.Error())
+	}
+	return newRouter(func(topic string) (string, error) {
+		to, _, err := pattern.Replace(topic, replacement)
+		return to, err
+	})
+}
+
+// newByTable routes server.database.table to table.
+func newByTable(*transform.Options) transform.Transform {
+	return newRouter(func(topic string) (string, error) {
+		return topic[strings.LastIndexByte(topic, '.')+1:], nil
+	})
+}
+
+// newByDatabase routes server.database.table to server-database-table.
+func newByDatabase(*transform.Options) transform.Transform {
+	return newRouter(func(topic string) (string, error) {
+		return strings.ReplaceAll(topic, ".", "-"), nil
+	})
+}
+
+// compile compiles the expression that a property holds; nil where it is wrong.
+func compile(o *transform.Options, property string) *Pattern {
+	text := o.Need(property, "a Java regular expression")
+	pattern, err := Compile(text)
+	if err != nil {
+		o.Fail(property, "a Java regular expression: "+err.Error())
+		return nil
+	}
+	return pattern
+}
