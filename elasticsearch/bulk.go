@@ -1,0 +1,203 @@
+package elasticsearch
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	stdjson "encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/weir-cdc/weir/internal/cdc/json"
+)
+
+// operation is one line of a bulk request: the newest thing that a batch says
+// about one document.
+type operation struct {
+	record       int // its index in the batch
+	index        *index
+	document     uint64 // hash of index and id
+	idFrom, idTo int    // where its id is in the batch's ids
+	version      uint64
+	delete       bool
+	from, to     int // where its text is in the batch's buffer
+}
+
+// outcome is what became of an operation.
+type outcome uint8
+
+const (
+	pending  outcome = iota
+	done             // written, deleted, or was not there to delete
+	stale            // the target has a newer version
+	rejected         // it will never be taken
+)
+
+// bulk is one request: some operations of a batch.
+type bulk struct {
+	operations []*operation
+	outcomes   []outcome
+	reasons    []error
+}
+
+// answer is what is read of a bulk response.
+type answer struct {
+	Errors bool `json:"errors"`
+	Items  []map[string]struct {
+		Status int `json:"status"`
+		Error  struct {
+			Type   string `json:"type"`
+			Reason string `json:"reason"`
+			Cause  struct {
+				Reason string `json:"reason"`
+			} `json:"caused_by"`
+		} `json:"error"`
+	} `json:"items"`
+}
+
+// appendAction appends the line that says what is done to which document.
+func appendAction(dst []byte, o *operation, id []byte, versioned bool) []byte {
+	if o.delete {
+		dst = append(dst, `{"delete":{"_index":`...)
+	} else {
+		dst = append(dst, `{"index":{"_index":`...)
+	}
+	dst = json.AppendString(dst, []byte(o.index.name))
+	dst = json.AppendString(append(dst, `,"_id":`...), id)
+	if versioned {
+		dst = strconv.AppendUint(append(dst, `,"version":`...), o.version, 10)
+		dst = append(dst, `,"version_type":"external_gte"`...)
+	}
+	return append(dst, "}}\n"...)
+}
+
+// send writes the bulk's operations and says of each what became of it; those
+// that are to be tried again stay pending. An error is one of the whole
+// request, after which any of them may have happened.
+func (s *Sink) send(ctx context.Context, b *bulk, text []byte) error {
+	body := s.bodies.Get().(*bytes.Buffer)
+	defer s.bodies.Put(body)
+	body.Reset()
+	if err := s.fill(body, b, text); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.config.ReadTimeout)
+	defer cancel()
+	// _source is of no interest in an answer, and the rest only where something
+	// went wrong.
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost,
+		"/_bulk?filter_path=errors,items.*.status,items.*.error&require_alias=false", bytes.NewReader(body.Bytes()))
+	if err != nil {
+		return fmt.Errorf("building a bulk request: %w", err)
+	}
+	request.Header.Set("Content-Type", "application/x-ndjson")
+	if s.config.Compression {
+		request.Header.Set("Content-Encoding", "gzip")
+	}
+	start := time.Now()
+	response, err := s.client.Perform(request)
+	if err != nil {
+		return fmt.Errorf("sending %d operations: %w", len(b.operations), err)
+	}
+	defer response.Body.Close()
+	s.metrics.requests.Inc()
+	s.metrics.seconds.Observe(time.Since(start).Seconds())
+	return b.read(response)
+}
+
+// fill writes the request's body.
+func (s *Sink) fill(body *bytes.Buffer, b *bulk, text []byte) error {
+	var out io.Writer = body
+	var zip *gzip.Writer
+	if s.config.Compression {
+		zip, _ = gzip.NewWriterLevel(body, gzip.BestSpeed)
+		out = zip
+	}
+	for _, o := range b.operations {
+		if _, err := out.Write(text[o.from:o.to]); err != nil {
+			return fmt.Errorf("compressing a bulk request: %w", err)
+		}
+	}
+	if zip != nil {
+		return zip.Close()
+	}
+	return nil
+}
+
+// errBusy says that the cluster refused a whole request for now.
+var errBusy = errors.New("the cluster is busy")
+
+// read takes the answer to a bulk request.
+func (b *bulk) read(response *http.Response) error {
+	if response.StatusCode == http.StatusTooManyRequests || response.StatusCode >= 500 {
+		return fmt.Errorf("%w: %s", errBusy, refusal(response))
+	}
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("sending %d operations: %s", len(b.operations), refusal(response))
+	}
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		return fmt.Errorf("reading the answer to %d operations: %w", len(b.operations), err)
+	}
+	if bytes.HasPrefix(text, []byte(`{"errors":false`)) && bytes.HasSuffix(bytes.TrimSpace(text), []byte("}")) {
+		b.all(done)
+		return nil
+	}
+	var a answer
+	if err := stdjson.Unmarshal(text, &a); err != nil {
+		return fmt.Errorf("reading the answer to %d operations: %w", len(b.operations), err)
+	}
+	if len(a.Items) != len(b.operations) {
+		return fmt.Errorf("reading the answer to %d operations: it has %d", len(b.operations), len(a.Items))
+	}
+	for i, item := range a.Items {
+		for _, result := range item {
+			b.outcomes[i], b.reasons[i] = classify(result.Status, b.operations[i].delete, result.Error.Type, result.Error.Reason, result.Error.Cause.Reason)
+		}
+	}
+	return nil
+}
+
+func (b *bulk) all(o outcome) {
+	for i := range b.outcomes {
+		b.outcomes[i] = o
+	}
+}
+
+// classify says what an item's status means.
+func classify(status int, delete bool, kind, reason, cause string) (outcome, error) {
+	switch {
+	case status >= 200 && status < 300, status == http.StatusNotFound && delete && kind == "":
+		return done, nil
+	case status == http.StatusConflict:
+		return stale, nil
+	case status == http.StatusTooManyRequests, status >= 500, kind == "cluster_block_exception", kind == "index_not_found_exception":
+		return pending, fmt.Errorf("%d %s: %s", status, kind, reason)
+	}
+	if cause != "" && cause != reason {
+		reason += ": " + cause
+	}
+	return rejected, fmt.Errorf("%d %s: %s", status, kind, reason)
+}
+
+// refusal is what a failed request answered, shortened.
+func refusal(response *http.Response) string {
+	text, _ := io.ReadAll(io.LimitReader(response.Body, 2000))
+	var e struct {
+		Error struct {
+			Type   string `json:"type"`
+			Reason string `json:"reason"`
+		} `json:"error"`
+	}
+	if stdjson.Unmarshal(text, &e) == nil && e.Error.Reason != "" {
+		return fmt.Sprintf("%s: %s: %s", response.Status, e.Error.Type, e.Error.Reason)
+	}
+	if len(text) > 300 {
+		text = text[:300]
+	}
+	return fmt.Sprintf("%s: %s", response.Status, bytes.TrimSpace(text))
+}

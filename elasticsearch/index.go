@@ -1,0 +1,302 @@
+package elasticsearch
+
+import (
+	"bytes"
+	"context"
+	stdjson "encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/weir-cdc/weir/internal/cdc"
+)
+
+// index is one concrete index that the sink writes to.
+type index struct {
+	name string // the concrete index
+	hash uint64
+
+	mu      sync.Mutex
+	domains map[string]string             // topic → version domain, as _meta has it
+	mapped  map[*cdc.Schema]bool          // schemas whose fields have a mapping
+	fields  map[string]stdjson.RawMessage // properties that the index has
+}
+
+// meta is what Weir keeps in an index's _meta, under "weir".
+type meta struct {
+	Format     int               `json:"format"`
+	Connector  string            `json:"connector"`
+	Generation int               `json:"generation"`
+	Domains    map[string]string `json:"domains"` // topic → version domain
+}
+
+// metaFormat is the version of meta's form.
+const metaFormat = 1
+
+// DomainError says that a topic's versions cannot be compared with those that
+// an index holds.
+type DomainError struct{ Index, Topic, Has, Came string }
+
+// Error says what to do.
+func (e *DomainError) Error() string {
+	return fmt.Sprintf("index %s holds versions of %q from topic %s, and records now have versions of %q, which cannot be compared: every write would be refused as older; rebuild the index (weirctl rebuild elasticsearch), or set version.source=record-time for both",
+		e.Index, e.Has, e.Topic, e.Came)
+}
+
+// indexName is the name that readers of a route use: the mapped resource, or
+// the route in the form that Elasticsearch allows.
+func (s *Sink) indexName(route string) (string, error) {
+	if name, ok := s.config.Resources[route]; ok {
+		route = name
+	}
+	name := strings.ToLower(route)
+	if name == "" || len(name) > 240 || name == "." || name == ".." || strings.HasPrefix(name, "-") || strings.HasPrefix(name, "_") || strings.HasPrefix(name, "+") ||
+		strings.ContainsAny(name, `\/*?"<>| ,#:`) {
+		return "", fmt.Errorf("the topic %q cannot name an index: route it to a name without \\ / * ? \" < > | space , # : and not beginning with - _ +", route)
+	}
+	return name, nil
+}
+
+// indexOf finds or makes the index of a route.
+func (s *Sink) indexOf(ctx context.Context, route string) (*index, error) {
+	s.mu.Lock()
+	x := s.indexes[route]
+	s.mu.Unlock()
+	if x != nil {
+		return x, nil
+	}
+	name, err := s.indexName(route)
+	if err != nil {
+		return nil, &unusable{err}
+	}
+	s.opening.Lock() // one at a time: two partitions meet a new topic together
+	defer s.opening.Unlock()
+	s.mu.Lock()
+	x = s.indexes[route]
+	s.mu.Unlock()
+	if x != nil {
+		return x, nil
+	}
+	if x, err = s.openIndex(ctx, name); err != nil {
+		return nil, fmt.Errorf("opening index %s: %w", name, err)
+	}
+	s.mu.Lock()
+	s.indexes[route] = x
+	s.mu.Unlock()
+	return x, nil
+}
+
+// unusable is an error of the record and not of the cluster.
+type unusable struct{ error }
+
+func (u *unusable) Unwrap() error { return u.error }
+
+// openIndex decides which concrete index a name stands for, and creates it
+// where there is none.
+func (s *Sink) openIndex(ctx context.Context, name string) (*index, error) {
+	concrete := name
+	if s.config.Alias {
+		plain, err := s.isConcrete(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		if !plain {
+			concrete = name + "-g" + strconv.Itoa(s.generation)
+		}
+	}
+	alias := ""
+	if concrete != name && s.config.Generation == 0 {
+		alias = name
+	}
+	x := &index{name: concrete, mapped: map[*cdc.Schema]bool{}}
+	if err := s.load(ctx, x); err == nil || !errors.Is(err, errNotFound) {
+		return x, err
+	}
+	if err := s.createIndex(ctx, concrete, alias); err != nil {
+		return nil, err
+	}
+	return x, s.load(ctx, x)
+}
+
+// isConcrete reports whether name is an index, and not an alias or nothing.
+func (s *Sink) isConcrete(ctx context.Context, name string) (bool, error) {
+	var found map[string]stdjson.RawMessage
+	err := s.call(ctx, http.MethodGet, "/"+url.PathEscape(name)+"?features=aliases&ignore_unavailable=true&allow_no_indices=true&filter_path=*.aliases", nil, &found)
+	if errors.Is(err, errNotFound) {
+		return false, nil
+	}
+	_, concrete := found[name]
+	return concrete, err
+}
+
+// createIndex creates an index; one that another process just created is as
+// good.
+func (s *Sink) createIndex(ctx context.Context, name, alias string) error {
+	settings := map[string]any{"gc_deletes": "15m"}
+	if s.config.Shards > 0 {
+		settings["number_of_shards"] = s.config.Shards
+	}
+	if s.config.Replicas >= 0 {
+		settings["number_of_replicas"] = s.config.Replicas
+	}
+	body := map[string]any{
+		"settings": map[string]any{"index": settings},
+		"mappings": map[string]any{"_meta": map[string]any{"weir": s.meta(nil)}},
+	}
+	if alias != "" {
+		body["aliases"] = map[string]any{alias: map[string]any{}}
+	}
+	err := s.call(ctx, http.MethodPut, "/"+url.PathEscape(name), body, nil)
+	var refused *statusError
+	if errors.As(err, &refused) && refused.kind == "resource_already_exists_exception" {
+		return nil
+	}
+	return err
+}
+
+func (s *Sink) meta(domains map[string]string) meta {
+	if domains == nil {
+		domains = map[string]string{}
+	}
+	return meta{Format: metaFormat, Connector: s.config.Name, Generation: s.generation, Domains: domains}
+}
+
+// load reads what an index holds: its fields and _meta.
+func (s *Sink) load(ctx context.Context, x *index) error {
+	var found map[string]struct {
+		Mappings struct {
+			Meta struct {
+				Weir *meta `json:"weir"`
+			} `json:"_meta"`
+			Properties map[string]stdjson.RawMessage `json:"properties"`
+		} `json:"mappings"`
+	}
+	if err := s.call(ctx, http.MethodGet, "/"+url.PathEscape(x.name)+"/_mapping", nil, &found); err != nil {
+		return err
+	}
+	m := found[x.name].Mappings
+	x.domains, x.fields = map[string]string{}, m.Properties
+	if x.fields == nil {
+		x.fields = map[string]stdjson.RawMessage{}
+	}
+	if w := m.Meta.Weir; w != nil {
+		if w.Format > metaFormat {
+			return fmt.Errorf("index %s was written by a newer version of Weir (format %d, this one knows %d)", x.name, w.Format, metaFormat)
+		}
+		maps.Copy(x.domains, w.Domains)
+	}
+	return nil
+}
+
+// admit checks that the versions of a record can be compared with those in the
+// index; the first record of a topic decides what they count.
+func (s *Sink) admit(ctx context.Context, x *index, topic, domain string) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	switch has := x.domains[topic]; has {
+	case domain:
+		return nil
+	case "":
+		return s.claim(ctx, x, topic, domain)
+	default:
+		return &DomainError{Index: x.name, Topic: topic, Has: has, Came: domain}
+	}
+}
+
+// claim writes a topic's domain into the index's _meta, and reads it back: two
+// processes may do so at once.
+func (s *Sink) claim(ctx context.Context, x *index, topic, domain string) error {
+	for range 10 {
+		if err := s.load(ctx, x); err != nil {
+			return err
+		}
+		if has := x.domains[topic]; has == domain {
+			return nil
+		} else if has != "" {
+			return &DomainError{Index: x.name, Topic: topic, Has: has, Came: domain}
+		}
+		x.domains[topic] = domain
+		body := map[string]any{"_meta": map[string]any{"weir": s.meta(x.domains)}}
+		if err := s.call(ctx, http.MethodPut, "/"+url.PathEscape(x.name)+"/_mapping", body, nil); err != nil {
+			delete(x.domains, topic)
+			return err
+		}
+	}
+	return fmt.Errorf("index %s: its _meta does not keep the version domain of topic %s", x.name, topic)
+}
+
+// statusError is a request that the cluster refused.
+type statusError struct {
+	status             int
+	what, kind, reason string
+}
+
+// Error is what was asked and why it was refused.
+func (e *statusError) Error() string {
+	return fmt.Sprintf("%s: %d %s: %s", e.what, e.status, e.kind, e.reason)
+}
+
+var errNotFound = errors.New("not found")
+
+// call makes a request with a JSON body and reads the JSON answer into out.
+func (s *Sink) call(ctx context.Context, method, path string, body, out any) error {
+	var text io.Reader
+	if body != nil {
+		b, err := stdjson.Marshal(body)
+		if err != nil {
+			return fmt.Errorf("writing a request: %w", err)
+		}
+		text = bytes.NewReader(b)
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.config.ReadTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, method, path, text)
+	if err != nil {
+		return fmt.Errorf("building a request: %w", err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := s.client.Perform(request)
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", method, request.URL.Path, err)
+	}
+	defer response.Body.Close()
+	answered, err := io.ReadAll(response.Body)
+	if err != nil {
+		return fmt.Errorf("%s %s: reading the answer: %w", method, request.URL.Path, err)
+	}
+	if response.StatusCode >= 300 {
+		return refused(method+" "+request.URL.Path, response.StatusCode, answered)
+	}
+	if out == nil {
+		return nil
+	}
+	if err := stdjson.Unmarshal(answered, out); err != nil {
+		return fmt.Errorf("%s %s: reading the answer: %w", method, request.URL.Path, err)
+	}
+	return nil
+}
+
+func refused(what string, status int, answer []byte) error {
+	var e struct {
+		Error stdjson.RawMessage `json:"error"`
+	}
+	var detail struct {
+		Type   string `json:"type"`
+		Reason string `json:"reason"`
+	}
+	stdjson.Unmarshal(answer, &e)
+	if stdjson.Unmarshal(e.Error, &detail) != nil {
+		detail.Reason = strings.TrimSpace(string(answer[:min(len(answer), 300)]))
+	}
+	err := &statusError{status: status, what: what, kind: detail.Type, reason: detail.Reason}
+	if status == http.StatusNotFound {
+		return fmt.Errorf("%w: %w", errNotFound, err)
+	}
+	return err
+}
