@@ -238,11 +238,15 @@ func (s Schema) Intern() *Schema {
 // plain number: rows of one field without a name.
 func Bare(f Field) *Schema {
 	f.Name = ""
-	return NewSchema("", f)
+	return Schema{Version: bareVersion, Fields: []Field{f}}.Intern()
 }
 
+// bareVersion tells Bare's schemas from those of a struct whose only field has
+// an empty name; no Connect schema has such a version.
+const bareVersion = -1
+
 // IsBare reports whether s is one of Bare's.
-func (s *Schema) IsBare() bool { return len(s.Fields) == 1 && s.Fields[0].Name == "" }
+func (s *Schema) IsBare() bool { return s.Version == bareVersion }
 
 // Fingerprint is 16 hexadecimal digits that differ where schemas do: the first
 // 8 bytes of the SHA-256 of everything the schema says. It is stored (header

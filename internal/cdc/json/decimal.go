@@ -11,6 +11,9 @@ import (
 // bytes, 154 digits. Longer ones go through math/big.
 const maxLimbs = 8
 
+// maxZeros bounds what a few bytes of text (1E1000000000) can make of memory.
+const maxZeros = 1 << 14
+
 // tenTo19 is the largest power of ten in a uint64.
 const tenTo19 = 10_000_000_000_000_000_000
 
@@ -219,7 +222,7 @@ func parseDecimal(b, literal []byte) (digits []byte, scale int, negative, ok boo
 			point = true
 		case 'e', 'E':
 			exponent, err := strconv.Atoi(text(literal[i+1:]))
-			if err != nil || exponent > 1<<16 || exponent < -1<<16 {
+			if err != nil || exponent > maxZeros || exponent < -maxZeros {
 				return nil, 0, false, false
 			}
 			return digits, scale - exponent, negative, true
@@ -234,6 +237,9 @@ func parseDecimal(b, literal []byte) (digits []byte, scale int, negative, ok boo
 
 // rescale makes digits·10^-from a number of scale to, exactly, or reports false.
 func rescale(digits []byte, from, to int) ([]byte, bool) {
+	if to-from > maxZeros {
+		return nil, false
+	}
 	for ; from < to; from++ {
 		digits = append(digits, '0')
 	}

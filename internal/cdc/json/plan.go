@@ -28,6 +28,10 @@ type planField struct {
 	absent  []byte // what a value is written as that the source did not send
 	members []planField
 	element *planField
+	// special is how a document writes what JsonConverter writes otherwise.
+	special specialForm
+	// semantic is the field's, for special.
+	semantic cdc.Semantic
 }
 
 // decimalForm is how a field writes decimals.
@@ -148,6 +152,10 @@ func appendFields(dst []byte, fields []planField, values []cdc.Value) []byte {
 	for i := range fields {
 		f, v := &fields[i], &values[i]
 		dst = append(dst, f.lead...)
+		if f.special != 0 {
+			dst = f.appendSpecial(dst, v)
+			continue
+		}
 		switch v.Kind() {
 		case cdc.KindNull:
 			dst = append(dst, f.null...)
@@ -230,7 +238,7 @@ func (f *planField) appendList(dst []byte, list []cdc.Value) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = f.element.append(dst, &list[i])
+		dst = f.element.appendSpecial(dst, &list[i])
 	}
 	return append(dst, ']')
 }

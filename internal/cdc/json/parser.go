@@ -1,0 +1,488 @@
+package json
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/bits"
+	"strconv"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"github.com/weir-cdc/weir/internal/cdc"
+)
+
+// maxDepth is how deep objects and arrays may nest, which is Jackson's limit.
+const maxDepth = 1000
+
+// parser is a position in a JSON text. Its methods take what they are named
+// after, from p.i on, and report false where it is not there; the first reason
+// given to fail, and its place, make the error.
+type parser struct {
+	b []byte
+	i int
+
+	// absent and absentBytes are the texts that stand for a value that the
+	// source did not send, in text and in bytes fields.
+	absent, absentBytes []byte
+
+	at     int // where it failed
+	field  string
+	reason string
+	cause  error // instead of a reason
+
+	scratch []byte      // an unescaped name
+	seen    []uint64    // bits of the fields seen, of all open objects
+	stack   []cdc.Value // elements of all open arrays
+	strange []string    // names the shape lacks
+}
+
+// start makes p begin at b.
+func (p *parser) start(b []byte) {
+	p.b, p.cause = b, nil
+	p.seen, p.stack, p.strange = p.seen[:0], p.stack[:0], p.strange[:0]
+	p.back(0)
+}
+
+// back makes p begin again at i, whatever failed since.
+func (p *parser) back(i int) { p.i, p.at, p.field, p.reason = i, -1, "", "" }
+
+// jump goes on at i, all before it being known to be JSON.
+func (p *parser) jump(i int) bool { p.i = i; return true }
+
+// isAbsent reports whether s stands for a value that the source did not send.
+func (p *parser) isAbsent(s []byte) bool {
+	return len(s) == len(p.absent) && len(s) > 0 && text(s) == text(p.absent)
+}
+
+// fail notes why the text cannot be read; the first reason stays.
+func (p *parser) fail(at int, reason string) bool {
+	if p.at < 0 {
+		p.at, p.reason = at, reason
+	}
+	return false
+}
+
+// in notes the field in which the text cannot be read, the innermost first.
+func (p *parser) in(field string) bool {
+	p.fail(p.i, "")
+	if p.field == "" {
+		p.field = field
+	}
+	return false
+}
+
+func (p *parser) failure() error {
+	if p.cause != nil {
+		return p.cause
+	}
+	at, reason := p.at, p.reason
+	if at < 0 {
+		at = p.i
+	}
+	if reason == "" {
+		reason = "malformed JSON"
+		if at >= len(p.b) {
+			reason = "the JSON text ends too early"
+		}
+	}
+	if p.field != "" {
+		return fmt.Errorf("field %q: %s at byte %d", p.field, reason, at)
+	}
+	return fmt.Errorf("%s at byte %d", reason, at)
+}
+
+func (p *parser) space() {
+	for p.i < len(p.b) && (p.b[p.i] == ' ' || p.b[p.i] == '\n' || p.b[p.i] == '\t' || p.b[p.i] == '\r') {
+		p.i++
+	}
+}
+
+// peek is the next byte, 0 at the end.
+func (p *parser) peek() byte {
+	if p.i < len(p.b) {
+		return p.b[p.i]
+	}
+	return 0
+}
+
+// consume skips white space and takes c if it is next.
+func (p *parser) consume(c byte) bool {
+	if p.i < len(p.b) && p.b[p.i] == c {
+		p.i++
+		return true
+	}
+	if p.space(); p.i < len(p.b) && p.b[p.i] == c {
+		p.i++
+		return true
+	}
+	return false
+}
+
+// next takes what follows a member: a comma (more is true), or end.
+func (p *parser) next(end byte) (more, ok bool) {
+	if p.consume(',') {
+		return true, true
+	}
+	return false, p.consume(end)
+}
+
+// end takes white space up to the end of the text.
+func (p *parser) end() bool {
+	if p.space(); p.i == len(p.b) {
+		return true
+	}
+	return p.fail(p.i, "something follows the JSON value")
+}
+
+func (p *parser) literal(s string) bool {
+	if len(p.b)-p.i >= len(s) && text(p.b[p.i:p.i+len(s)]) == s {
+		p.i += len(s)
+		return true
+	}
+	return false
+}
+
+// key takes a member's name, its colon and the white space around them. The
+// name is valid until the next call.
+func (p *parser) key() ([]byte, bool) {
+	p.space()
+	k, ok := p.str(nil)
+	if !ok || !p.consume(':') {
+		return nil, false
+	}
+	p.space()
+	return k, true
+}
+
+// int takes an integer that fits 64 bits.
+func (p *parser) int() (int64, bool) {
+	b, i := p.b, p.i
+	negative := i < len(b) && b[i] == '-'
+	if negative {
+		i++
+	}
+	start := i
+	var u uint64
+	for i < len(b) && b[i]-'0' <= 9 {
+		u = u*10 + uint64(b[i]-'0')
+		i++
+	}
+	n := i - start
+	if n == 0 || n > 1 && b[start] == '0' {
+		return 0, false
+	}
+	if i < len(b) && (b[i] == '.' || b[i]|0x20 == 'e') {
+		return 0, p.fail(p.i, "no integer")
+	}
+	if n > 18 {
+		v, err := strconv.ParseInt(text(b[p.i:i]), 10, 64)
+		if err != nil {
+			return 0, p.fail(p.i, "an integer of more than 64 bits")
+		}
+		p.i = i
+		return v, true
+	}
+	p.i = i
+	if negative {
+		return -int64(u), true
+	}
+	return int64(u), true
+}
+
+func (p *parser) nullableInt() (int64, bool) {
+	if p.literal("null") {
+		return 0, true
+	}
+	return p.int()
+}
+
+// float takes a number, or one of the strings that Jackson writes for what is
+// none.
+func (p *parser) float(bitSize int) (float64, bool) {
+	start := p.i
+	if p.peek() == '"' {
+		s, ok := p.str(nil)
+		if t := text(s); !ok || t != "NaN" && t != "Infinity" && t != "-Infinity" {
+			return 0, p.fail(start, "no number")
+		}
+		f, err := strconv.ParseFloat(text(s), bitSize)
+		return f, err == nil
+	}
+	if !p.number() {
+		return 0, p.fail(start, "no number")
+	}
+	f, err := strconv.ParseFloat(text(p.b[start:p.i]), bitSize)
+	if err != nil {
+		return 0, p.fail(start, "a number beyond the range of its type")
+	}
+	return f, true
+}
+
+// number takes a number of JSON's grammar.
+func (p *parser) number() bool {
+	b, i := p.b, p.i
+	if i < len(b) && b[i] == '-' {
+		i++
+	}
+	first := i
+	if i = digits(b, i); i == first || i-first > 1 && b[first] == '0' {
+		return false
+	}
+	if i < len(b) && b[i] == '.' {
+		start := i + 1
+		if i = digits(b, start); i == start {
+			return false
+		}
+	}
+	if i < len(b) && b[i]|0x20 == 'e' {
+		if i++; i < len(b) && (b[i] == '+' || b[i] == '-') {
+			i++
+		}
+		start := i
+		if i = digits(b, start); i == start {
+			return false
+		}
+	}
+	p.i = i
+	return true
+}
+
+// digits moves from i to behind the digits there.
+func digits(b []byte, i int) int {
+	for i < len(b) && b[i]-'0' <= 9 {
+		i++
+	}
+	return i
+}
+
+// stop marks (in each byte's high bit) quote, backslash and control characters;
+// the lowest mark is exact.
+func stop(x uint64) uint64 {
+	quote := x ^ ones*'"'
+	slash := x ^ ones*'\\'
+	return ((x-ones*0x20)&^x | (quote-ones)&^quote | (slash-ones)&^slash) & highs
+}
+
+// scan moves from i to the next quote, backslash or control character, and
+// reports whether what it passed is UTF-8.
+func scan(b []byte, i int) (end int, valid bool) {
+	start, seen := i, uint64(0)
+	for ; i+8 <= len(b); i += 8 {
+		x := binary.LittleEndian.Uint64(b[i:])
+		if m := stop(x); m != 0 {
+			n := bits.TrailingZeros64(m)
+			seen |= x << (71 - n) // the bytes before the mark
+			i += n / 8
+			return i, seen&highs == 0 || utf8.Valid(b[start:i])
+		}
+		seen |= x
+	}
+	for ; i < len(b) && b[i] >= 0x20 && b[i] != '"' && b[i] != '\\'; i++ {
+		seen |= uint64(b[i])
+	}
+	return i, seen&highs == 0 || utf8.Valid(b[start:i])
+}
+
+// str takes a string: a slice of the text where it has no escapes, else a copy
+// in row's arena, or in p.scratch for a nil row.
+func (p *parser) str(row *cdc.Row) ([]byte, bool) {
+	if p.i >= len(p.b) || p.b[p.i] != '"' {
+		return nil, false
+	}
+	start := p.i + 1
+	i, valid := scan(p.b, start)
+	if !valid {
+		return nil, p.fail(start, "text that is not UTF-8")
+	}
+	if i >= len(p.b) {
+		return nil, p.fail(i, "")
+	}
+	if p.b[i] == '"' {
+		p.i = i + 1
+		return p.b[start:i:i], true
+	}
+	if row == nil {
+		out, ok := p.unescape(p.scratch[:0], start, i)
+		if ok {
+			p.scratch = out
+		}
+		return out, ok
+	}
+	out, ok := p.unescape(row.Tail(i-start+128), start, i)
+	if ok {
+		out = row.Keep(out)
+	}
+	return out, ok
+}
+
+// unescape appends the string that began at start and has its first escape, or
+// what a string cannot hold, at i.
+func (p *parser) unescape(out []byte, start, i int) ([]byte, bool) {
+	out = append(out, p.b[start:i]...)
+	for i+1 < len(p.b) && p.b[i] == '\\' {
+		c := p.b[i+1]
+		if c == 'u' {
+			r, n := codePoint(p.b[i:])
+			if n == 0 {
+				break
+			}
+			out = utf8.AppendRune(out, r)
+			i += n
+		} else {
+			if c = escapes[c]; c == 0 {
+				break
+			}
+			out = append(out, c)
+			i += 2
+		}
+		j, valid := scan(p.b, i)
+		if !valid {
+			return nil, p.fail(i, "text that is not UTF-8")
+		}
+		out = append(out, p.b[i:j]...)
+		if i = j; i < len(p.b) && p.b[i] == '"' {
+			p.i = i + 1
+			return out, true
+		}
+	}
+	return nil, p.fail(i, "")
+}
+
+var escapes = [256]byte{'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
+
+// codePoint reads \uXXXX, or two of them that are a surrogate pair, and says how
+// long that was, 0 if it is neither. Half a pair, which Debezium makes where it
+// truncates text, becomes U+FFFD as in encoding/json.
+func codePoint(b []byte) (rune, int) {
+	r := hex4(b)
+	if r < 0 {
+		return 0, 0
+	}
+	if utf16.IsSurrogate(r) {
+		if full := utf16.DecodeRune(r, hex4(b[6:])); full != utf8.RuneError {
+			return full, 12
+		}
+		return utf8.RuneError, 6
+	}
+	return r, 6
+}
+
+func hex4(b []byte) rune {
+	if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
+		return -1
+	}
+	var r rune
+	for _, c := range b[2:6] {
+		switch {
+		case c-'0' <= 9:
+			r = r<<4 | rune(c-'0')
+		case (c|0x20)-'a' <= 5:
+			r = r<<4 | rune((c|0x20)-'a'+10)
+		default:
+			return -1
+		}
+	}
+	return r
+}
+
+// skip takes any value, checking all of its grammar.
+func (p *parser) skip() bool {
+	switch p.peek() {
+	case '"':
+		return p.skipString()
+	case '{', '[':
+		return p.skipNested()
+	case 't':
+		return p.literal("true")
+	case 'f':
+		return p.literal("false")
+	case 'n':
+		return p.literal("null")
+	}
+	return p.number()
+}
+
+func (p *parser) skipString() bool {
+	if p.peek() != '"' {
+		return false
+	}
+	for i := p.i + 1; ; {
+		j, valid := scan(p.b, i)
+		switch {
+		case !valid:
+			return p.fail(i, "text that is not UTF-8")
+		case j+1 < len(p.b) && p.b[j] == '\\' && escapes[p.b[j+1]] != 0:
+			i = j + 2
+		case j < len(p.b) && p.b[j] == '\\' && hex4(p.b[j:]) >= 0:
+			i = j + 6
+		case j < len(p.b) && p.b[j] == '"':
+			p.i = j + 1
+			return true
+		default:
+			return p.fail(j, "")
+		}
+	}
+}
+
+// skipNested takes an object or array. Its stack has a bit for each that is
+// open: 1 for an object.
+func (p *parser) skipNested() bool {
+	var stack [maxDepth/64 + 1]uint64
+	for depth := 0; ; {
+		opened, ok := p.open(&stack, &depth)
+		if !ok {
+			return false
+		}
+		for !opened {
+			if depth == 0 {
+				return true
+			}
+			if opened, ok = p.follow(stack[depth/64]>>(depth%64)&1 == 1, &depth); !ok {
+				return false
+			}
+		}
+	}
+}
+
+// open takes a value, or the beginning of one that is not empty, up to its first
+// member's value, and then reports true.
+func (p *parser) open(stack *[maxDepth/64 + 1]uint64, depth *int) (opened, ok bool) {
+	p.space()
+	c := p.peek()
+	if c != '{' && c != '[' {
+		return false, p.skip()
+	}
+	p.i++
+	p.space()
+	if p.peek() == c+2 { // ASCII has the closing bracket two behind
+		p.i++
+		return false, true
+	}
+	if *depth++; *depth > maxDepth {
+		return false, p.fail(p.i, "JSON nested too deeply")
+	}
+	if c == '[' {
+		stack[*depth/64] &^= 1 << (*depth % 64)
+		return true, true
+	}
+	stack[*depth/64] |= 1 << (*depth % 64)
+	return true, p.skipString() && p.consume(':')
+}
+
+// follow takes what follows a member of an object or array: a comma and all up
+// to the next value (more is true), or the end.
+func (p *parser) follow(object bool, depth *int) (more, ok bool) {
+	end := byte(']')
+	if object {
+		end = '}'
+	}
+	if more, ok = p.next(end); !ok || !more {
+		*depth--
+		return false, ok
+	}
+	if object {
+		p.space()
+		ok = p.skipString() && p.consume(':')
+	}
+	return true, ok
+}
