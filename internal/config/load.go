@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"io"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -23,6 +24,13 @@ type Sources struct {
 // are not to be used otherwise.
 func Load(sources Sources, tables ...Table) (*Values, []Notice, error) {
 	x := newIndex(tables)
+	l := gather(sources, x)
+	v := check(x, l.settings, newResolver(sources.Environ), "", l)
+	return v, v.Notices(), errors.Join(l.errs...)
+}
+
+// gather reads all sources.
+func gather(sources Sources, x *index) *loading {
 	var l loading
 	for i, file := range sources.Files {
 		settings, notices, err := readFile(file, sources.Stdin)
@@ -32,9 +40,7 @@ func Load(sources Sources, tables ...Table) (*Values, []Notice, error) {
 	l.take(len(sources.Files), settings, notices, err)
 	settings, err = flags(sources.Set)
 	l.take(len(sources.Files)+1, settings, nil, err)
-
-	v := check(x, l.settings, newResolver(sources.Environ), "", &l)
-	return v, v.Notices(), errors.Join(l.errs...)
+	return &l
 }
 
 // Parse checks properties as Load does, in the order of their names, for tests
@@ -164,4 +170,17 @@ func sortedVariables(environ []string) []string {
 		return out[i] < out[j]
 	})
 	return out
+}
+
+// LoadPart reads what tables know of a configuration and leaves the rest aside,
+// for tools that want a part of a component's configuration.
+func LoadPart(sources Sources, tables ...Table) (*Values, error) {
+	x := newIndex(tables)
+	l := gather(sources, x)
+	l.settings = slices.DeleteFunc(l.settings, func(s setting) bool {
+		p, _ := x.find(s.name)
+		return p == nil
+	})
+	v := check(x, l.settings, newResolver(sources.Environ), "", l)
+	return v, errors.Join(l.errs...)
 }

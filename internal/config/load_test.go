@@ -450,3 +450,15 @@ func TestReferenceConfigurationsAreRead(t *testing.T) {
 		}
 	}
 }
+
+func TestLoadPart(t *testing.T) {
+	path := write(t, "x.json", `{"name": "n", "connection.url": "http://es", "database.hostname": "${env:HOST}", "database.port": "x", "x": {"y": 1}}`)
+	part := Table{Properties: []Property{{Name: "database.hostname"}, {Name: "database.port", Type: Int}}}
+	v, err := LoadPart(Sources{Files: []string{path}, Environ: []string{"HOST=h", "WEIR_OTHER=1"}}, part)
+	if v.String("database.hostname") != "h" || len(v.Notices()) != 0 && v.Notices()[0].Property != "WEIR_OTHER" {
+		t.Error(v.String("database.hostname"), v.Notices())
+	}
+	if diff := cmp.Diff([]string{`x.json:1: database.port = "x": want a whole number`}, errorLines(t, err, path)); diff != "" {
+		t.Error(diff)
+	}
+}
