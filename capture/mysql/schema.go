@@ -66,6 +66,9 @@ type ValueOptions struct {
 	// TinyIntBoolean makes TINYINT(1) a boolean, as Debezium's
 	// TinyIntOneToBooleanConverter does.
 	TinyIntBoolean bool
+	// KeepYears is enable.time.adjuster=false: years below 100 stay what they
+	// are instead of becoming those of 1970 to 2069.
+	KeepYears bool
 }
 
 // SchemaOptions say what a Definition becomes. The zero value but for Prefix is
