@@ -21,7 +21,7 @@ func (l *Local) fetchOnce(ctx context.Context, name, source string, fill func(ct
 		return dir, nil
 	}
 	unlock, err := lockFile(ctx, filepath.Join(l.cache, "locks", name), func() {
-		l.progress.say(name, "waiting", "another process is fetching it")
+		l.progress.say(name, "waiting", "it is being fetched")
 	})
 	if err != nil {
 		return "", err

@@ -13,7 +13,8 @@ func (l *Local) java(ctx context.Context) (string, error) {
 	if path := findJava(ctx); path != "" {
 		return path, nil
 	}
-	if err := l.installOnSystem(ctx, "Java 17 or newer", "default-jre-headless"); err != nil {
+	there := func() bool { return findJava(ctx) != "" }
+	if err := l.installOnSystem(ctx, "Java 17 or newer", there, "default-jre-headless"); err != nil {
 		return "", err
 	}
 	if path := findJava(ctx); path != "" {
@@ -41,13 +42,14 @@ func findJava(ctx context.Context) string {
 
 // maven runs mvn, installing it when missing; one at a time, for they share a repository folder.
 func (l *Local) maven(ctx context.Context, args ...string) error {
-	if _, err := l.java(ctx); err != nil {
-		return err
-	}
 	if _, ok := lookPath("mvn"); !ok {
-		if err := l.installOnSystem(ctx, "Maven", "maven"); err != nil {
+		there := func() bool { _, ok := lookPath("mvn"); return ok }
+		if err := l.installOnSystem(ctx, "Maven", there, "maven"); err != nil {
 			return err
 		}
+	}
+	if _, err := l.java(ctx); err != nil { // Maven brings one, which may be too old
+		return err
 	}
 	mvn, ok := lookPath("mvn")
 	if !ok {
@@ -58,10 +60,14 @@ func (l *Local) maven(ctx context.Context, args ...string) error {
 		return err
 	}
 	defer unlock()
-	return run(exec.CommandContext(ctx, mvn, append([]string{"-q", "-B"}, args...)...))
+	return run(exec.CommandContext(ctx, mvn, append([]string{"-q", "-B", "-Dstyle.color=never"}, args...)...))
 }
+
+// dependencyPlugin is Maven's plugin that copies artifacts; by its full name, Maven's errors say what is wrong with the
+// network rather than that the short name is unknown.
+const dependencyPlugin = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:"
 
 // mavenCopy copies one artifact (group:name:version[:type]) into dir.
 func (l *Local) mavenCopy(ctx context.Context, artifact, dir string) error {
-	return l.maven(ctx, "dependency:copy", "-Dartifact="+artifact, "-DoutputDirectory="+dir)
+	return l.maven(ctx, dependencyPlugin+"copy", "-Dartifact="+artifact, "-DoutputDirectory="+dir)
 }

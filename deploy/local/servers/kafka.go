@@ -84,7 +84,7 @@ func (l *Local) kafka(ctx context.Context) (server kafkaServer, err error) {
 		if err := os.WriteFile(pom, []byte(kafkaPOM), 0o644); err != nil {
 			return err
 		}
-		return l.maven(ctx, "-f", pom, "dependency:copy-dependencies", "-DoutputDirectory="+dir)
+		return l.maven(ctx, "-f", pom, dependencyPlugin+"copy-dependencies", "-DoutputDirectory="+dir)
 	})
 	if err != nil {
 		return server, err

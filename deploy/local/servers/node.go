@@ -41,7 +41,7 @@ func (n *node) path(elements ...string) string {
 // ensure starts the node unless it runs already; other processes that want the same wait meanwhile.
 func (n *node) ensure(ctx context.Context) error {
 	unlock, err := lockFile(ctx, n.dir+".lock", func() {
-		n.local.progress.say(n.name, "waiting", "another process is starting it")
+		n.local.progress.say(n.name, "waiting", "it is being started")
 	})
 	if err != nil {
 		return err

@@ -17,7 +17,7 @@ type progress struct {
 func (p *progress) say(who, what, detail string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	_, _ = fmt.Fprintf(p.out, "  %-14s %-10s %s\n", who, what, detail)
+	_, _ = fmt.Fprintf(p.out, "  %-22s %-10s %s\n", who, what, detail)
 }
 
 // since renders the time that has passed since start.

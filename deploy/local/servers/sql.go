@@ -33,24 +33,32 @@ func dsn(host string, port int, database string) string {
 	return config.FormatDSN()
 }
 
-// quiet keeps the driver from writing to standard error about servers that are still starting.
+// quiet keeps the driver from writing to standard error about servers that are starting or were killed.
 type quiet struct{}
 
 // Print implements the driver's logger.
 func (quiet) Print(...any) {}
 
-// probeSQL returns nil when the server lets our account in.
-func probeSQL(ctx context.Context, n *node) error {
-	config, err := mysql.ParseDSN(dsn(loopback, n.ports[0], ""))
+// openSQL returns a pool of connections to a database; none when empty.
+func openSQL(host string, port int, database string) (*sql.DB, error) {
+	config, err := mysql.ParseDSN(dsn(host, port, database))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	config.Logger = quiet{}
 	connector, err := mysql.NewConnector(config)
 	if err != nil {
+		return nil, err
+	}
+	return sql.OpenDB(connector), nil
+}
+
+// probeSQL returns nil when the server lets our account in.
+func probeSQL(ctx context.Context, n *node) error {
+	db, err := openSQL(loopback, n.ports[0], "")
+	if err != nil {
 		return err
 	}
-	db := sql.OpenDB(connector)
 	defer func() { _ = db.Close() }()
 	return db.PingContext(ctx)
 }

@@ -116,7 +116,7 @@ func (s SQL) DSN(database string) string { return dsn(s.Host, s.Port, database) 
 // Open opens a pool of connections to a database (empty: none), closed when the test ends.
 func (s SQL) Open(tb testing.TB, database string) *sql.DB {
 	tb.Helper()
-	db, err := sql.Open("mysql", s.DSN(database))
+	db, err := openSQL(s.Host, s.Port, database)
 	if err != nil {
 		tb.Fatalf("opening %s: %v", database, err)
 	}
