@@ -1,0 +1,386 @@
+package lake
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/weir-cdc/weir/internal/cdc"
+	"github.com/weir-cdc/weir/internal/sink"
+)
+
+// rendering is one range of offsets becoming files: the lake's sink.Range.
+type rendering struct {
+	lake    *Lake
+	part    sink.Partition
+	start   int64
+	instant time.Time
+	redo    bool
+	forced  atomic.Bool // by the budget: end soon
+
+	origin  *origin
+	added   []addition
+	types   rowTypes
+	bucket  bucketed
+	folders map[folderKey]*folder
+	last    *folder
+	order   []*folder
+	odd     []unusual
+	records int
+	pace    pace
+
+	deletedKey []byte // the key of the last record, if that was a delete
+	deleted    bool
+	ended      bool
+}
+
+// folderKey names the files of a range that are in one folder.
+type folderKey struct{ topic, path string }
+
+// folder is the files of a range in one folder: more than one where no columns
+// could hold all its rows.
+type folder struct {
+	folderKey
+	files []*file
+}
+
+func newRendering(l *Lake, p sink.Partition, start int64, instant time.Time, redo bool) *rendering {
+	r := &rendering{
+		lake: l, part: p, start: start, instant: instant, redo: redo,
+		origin: &origin{topic: []byte(p.Topic), partition: p.Number}, folders: map[folderKey]*folder{},
+	}
+	for _, a := range l.config.Columns {
+		r.added = append(r.added, addition{name: a.Name, what: a.what, shape: additionShapes[a.what], origin: r.origin})
+	}
+	r.pace.begin(&l.config, instant)
+	return r
+}
+
+// Append takes a batch; see sink.Range.
+func (r *rendering) Append(batch []*cdc.Record) error {
+	var rejected sink.Rejected
+	for i, record := range batch {
+		r.records++
+		if err := r.take(record); err != nil {
+			var fatal *writeError
+			if errors.As(err, &fatal) {
+				return err
+			}
+			rejected.Items = append(rejected.Items, sink.Rejection{Index: i, Reason: err})
+		}
+	}
+	if err := r.settle(); err != nil {
+		return err
+	}
+	if len(rejected.Items) > 0 {
+		return &rejected
+	}
+	return nil
+}
+
+// writeError says that a file is broken, unlike errors of single records.
+type writeError struct{ err error }
+
+func (e *writeError) Error() string { return e.err.Error() }
+func (e *writeError) Unwrap() error { return e.err }
+
+// take puts one record into its file. An error rejects it.
+func (r *rendering) take(record *cdc.Record) error {
+	echo := r.echoes(record)
+	r.remember(record)
+	if echo || record.Tombstone && r.lake.config.NullValues == nullIgnore {
+		return nil
+	}
+	if record.Tombstone && r.lake.config.NullValues == nullFail {
+		return errors.New("the value is null, and behavior.on.null.values is fail")
+	}
+	e := entryOf(record)
+	row, partial := record.Value, false
+	if row == nil {
+		row, partial = record.Key, true
+	}
+	if row != nil {
+		var err error
+		if e.kind, err = r.types.of(row.Schema, partial); err != nil {
+			return err
+		}
+		e.values = row.Values
+		if r.odd, err = e.kind.check(e.values, e.deleted, r.odd[:0]); err != nil {
+			return err
+		}
+	}
+	path, start, err := r.lake.config.partitioner.folder(record, r.instant, &r.bucket)
+	if err != nil {
+		return err
+	}
+	r.pace.took(record, start)
+	return r.put(r.folder(record.Route, path), &e)
+}
+
+// entryOf is what the lake says of a record.
+func entryOf(record *cdc.Record) entry {
+	e := entry{op: record.Op, deleted: record.Deleted, version: record.Version, millis: record.Timestamp, offset: record.Offset}
+	if record.Envelope != nil && record.Envelope.SourceMillis > 0 {
+		e.millis = record.Envelope.SourceMillis
+	}
+	switch {
+	case record.Tombstone && e.op == cdc.OpNone:
+		e.op = cdc.OpDelete
+	case e.op == cdc.OpTruncate:
+		e.deleted = true
+	}
+	return e
+}
+
+// echoes reports whether record is the tombstone directly after its delete,
+// which says nothing more.
+func (r *rendering) echoes(record *cdc.Record) bool {
+	return record.Tombstone && r.deleted && bytes.Equal(record.RawKey, r.deletedKey)
+}
+
+func (r *rendering) remember(record *cdc.Record) {
+	r.deleted = record.Deleted && !record.Tombstone
+	if r.deleted {
+		r.deletedKey = append(r.deletedKey[:0], record.RawKey...)
+	}
+}
+
+// folder is where rows of a topic go that belong in path.
+func (r *rendering) folder(topic, path string) *folder {
+	if r.last != nil && r.last.topic == topic && r.last.path == path {
+		return r.last
+	}
+	key := folderKey{topic, path}
+	f := r.folders[key]
+	if f == nil {
+		f = &folder{folderKey: key}
+		r.folders[key] = f
+		r.order = append(r.order, f)
+	}
+	r.last = f
+	return f
+}
+
+// put adds e to the first file of f whose columns can hold it.
+func (r *rendering) put(f *folder, e *entry) error {
+	for _, file := range f.files {
+		if e.kind == nil || file.columns.admit(e.kind, r.odd) {
+			return r.add(file, e)
+		}
+	}
+	file := r.newFile(f)
+	if e.kind != nil && !file.columns.admit(e.kind, r.odd) {
+		return errors.New("the row's own columns contradict each other")
+	}
+	f.files = append(f.files, file)
+	return r.add(file, e)
+}
+
+func (r *rendering) add(f *file, e *entry) error {
+	f.add(e)
+	if f.full() {
+		return r.begin(f)
+	}
+	if len(f.pending) >= atOnce {
+		return broken(f, f.drain())
+	}
+	return nil
+}
+
+func broken(f *file, err error) error {
+	if err != nil {
+		return &writeError{fmt.Errorf("rendering %s: %w", f.name, err)}
+	}
+	return nil
+}
+
+func (r *rendering) newFile(f *folder) *file {
+	name := r.lake.names.file(f.topic, f.path, r.part, r.start, len(f.files))
+	columns := newSuperset(r.lake.reserved, r.lake.config.Compatibility == compatibilityNone)
+	r.lake.metrics.open.Inc()
+	return newFile(name, columns, &output{upload: r.lake.store.upload(name), limit: r.lake.config.PartSize})
+}
+
+func (r *rendering) begin(f *file) error {
+	return broken(f, f.begin(r.added, r.lake.codec, map[string]string{
+		"weir.topic": r.part.Topic, "weir.topic.id": fmt.Sprintf("%x", r.part.TopicID),
+		"weir.partition": strconv.Itoa(int(r.part.Number)), "weir.start": strconv.FormatInt(r.start, 10),
+	}))
+}
+
+// settle lets go of the batch and counts what is held.
+func (r *rendering) settle() error {
+	held, largest := 0, int64(0)
+	for _, folder := range r.order {
+		for _, f := range folder.files {
+			if err := broken(f, f.drain()); err != nil {
+				return err
+			}
+			held += f.memory()
+			largest = max(largest, f.size())
+		}
+	}
+	r.pace.bytes = largest
+	r.lake.budget.hold(r, held)
+	return nil
+}
+
+// Advance sends parts that are full and waits for memory; see sink.Range.
+func (r *rendering) Advance(ctx context.Context) error {
+	if err := r.lake.swept(ctx, r.part); err != nil {
+		return err
+	}
+	for _, folder := range r.order {
+		for _, f := range folder.files {
+			if err := r.sendParts(ctx, f); err != nil {
+				return err
+			}
+		}
+	}
+	if err := r.settle(); err != nil {
+		return err
+	}
+	return r.lake.budget.wait(ctx, r)
+}
+
+// sendParts uploads what is ready of f.
+func (r *rendering) sendParts(ctx context.Context, f *file) error {
+	for len(f.out.parts) > 0 {
+		if err := f.out.upload.part(ctx, f.out.parts[0]); err != nil {
+			r.lake.metrics.failed("part")
+			return fmt.Errorf("sending a part of %s: %w", f.name, err)
+		}
+		r.lake.metrics.sent(len(f.out.parts[0]))
+		f.out.parts[0] = nil
+		f.out.parts = f.out.parts[1:]
+	}
+	return nil
+}
+
+// Due reports whether the range should end; see sink.Range.
+func (r *rendering) Due(now time.Time, next *cdc.Record) bool {
+	switch {
+	case r.records == 0:
+		return false
+	case next != nil && r.echoes(next): // a delete and its tombstone stay together
+		return false
+	case next == nil && r.deleted && r.pace.fresh(now, r.records):
+		return false
+	}
+	return r.forced.Load() || r.pace.due(now, next, r.records)
+}
+
+// Records is how many records were appended; see sink.Range.
+func (r *rendering) Records() int { return r.records }
+
+// Files reports whether any row was rendered; see sink.Range.
+func (r *rendering) Files() bool { return len(r.order) > 0 }
+
+// filesAtOnce bounds the uploads of one range that run together.
+const filesAtOnce = 4
+
+// Complete makes the range's files visible; see sink.Range.
+func (r *rendering) Complete(ctx context.Context, _ int64) error {
+	if err := r.close(); err != nil {
+		return err
+	}
+	if err := r.lake.swept(ctx, r.part); err != nil {
+		return err
+	}
+	var g errgroup.Group // without a context: one failure does not cut the others short
+	g.SetLimit(filesAtOnce)
+	for _, f := range r.order {
+		g.Go(func() error { return r.publish(ctx, f) })
+	}
+	return g.Wait()
+}
+
+// close writes the end of every file into memory, once.
+func (r *rendering) close() error {
+	if r.ended {
+		return nil
+	}
+	for _, folder := range r.order {
+		for _, f := range folder.files {
+			if f.writer == nil {
+				if err := r.begin(f); err != nil {
+					return err
+				}
+			}
+			if err := broken(f, f.writer.close()); err != nil {
+				return err
+			}
+		}
+	}
+	r.ended = true
+	return nil
+}
+
+// publish makes a folder's files visible, the first of them last: whoever
+// renders the range again and finds it knows that the others are there.
+func (r *rendering) publish(ctx context.Context, f *folder) error {
+	if r.redo && !f.files[0].done {
+		there, err := r.lake.store.exists(ctx, f.files[0].name)
+		if err != nil {
+			return fmt.Errorf("looking for %s: %w", f.files[0].name, err)
+		}
+		if there {
+			for _, file := range f.files {
+				file.done = true
+			}
+			return nil
+		}
+	}
+	for _, file := range slices.Backward(f.files) {
+		if file.done {
+			continue
+		}
+		if err := r.publishFile(ctx, file); err != nil {
+			return err
+		}
+		file.done = true
+	}
+	return nil
+}
+
+func (r *rendering) publishFile(ctx context.Context, f *file) error {
+	if err := r.sendParts(ctx, f); err != nil {
+		return err
+	}
+	began := r.lake.now()
+	if err := f.out.upload.commit(ctx, f.out.rest, r.redo); err != nil {
+		r.lake.metrics.failed("commit")
+		return fmt.Errorf("publishing %s: %w", f.name, err)
+	}
+	r.lake.metrics.published(len(f.out.rest), f.rows, r.lake.now().Sub(began))
+	return nil
+}
+
+// abortTimeout bounds the clean-up of a discarded range; what it leaves behind
+// the next owner of the partition sweeps.
+const abortTimeout = 5 * time.Second
+
+// Discard lets go of everything; see sink.Range.
+func (r *rendering) Discard() {
+	ctx, cancel := context.WithTimeout(context.Background(), abortTimeout)
+	defer cancel()
+	for _, folder := range r.order {
+		for _, f := range folder.files {
+			r.lake.metrics.open.Dec()
+			f.out.upload.abort(ctx)
+			if f.held != nil {
+				clear(f.held.entries)
+				samples.Put(f.held)
+			}
+		}
+	}
+	r.order, r.folders, r.last = nil, nil, nil
+	r.lake.budget.release(r)
+}

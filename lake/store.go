@@ -1,0 +1,117 @@
+package lake
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/weir-cdc/weir/internal/sink"
+)
+
+// store is where the files go: a bucket or a directory. It is safe for
+// concurrent use. Its errors are transient unless they say otherwise: the
+// runtime tries again.
+type store interface {
+	// upload begins a file. It does no I/O.
+	upload(name string) upload
+	// exists reports whether a file is visible.
+	exists(ctx context.Context, name string) (bool, error)
+	// list calls each with the name of every visible file below a prefix, in
+	// any order.
+	list(ctx context.Context, prefix string, each func(name string)) error
+	// sweep removes what uploads that never ended left behind, of the names
+	// below prefix that match. Nothing visible is touched.
+	sweep(ctx context.Context, prefix string, match func(name string) bool) error
+	// probe checks that files can be written at all.
+	probe(ctx context.Context) error
+}
+
+// upload is one file on its way. Its methods are called by one goroutine, and
+// may be called again, with the same bytes, after an error.
+type upload interface {
+	// part sends the next part ahead; nothing becomes visible.
+	part(ctx context.Context, body []byte) error
+	// commit sends what is left and makes the file visible, whole and durable.
+	// With keep a file that is there already stays as it is. errGone means that
+	// the parts sent ahead are no more.
+	commit(ctx context.Context, rest []byte, keep bool) error
+	// abort drops what was sent, as far as it can; nothing visible is touched.
+	abort(ctx context.Context)
+}
+
+// errGone is returned when the parts that were sent ahead have vanished: the
+// range has to be rendered again.
+var errGone = fmt.Errorf("the upload's parts are gone, by a clean-up rule or another owner of the partition: %w", sink.ErrRenderAgain)
+
+// names spells and reads the names of files:
+//
+//	<topics.dir>/<topic>/<folder>/<topic>+<partition>+<a>+<topic id>[+s<n>].<codec>.parquet
+//
+// a is the committed offset at which the range begins, topic id the first 8
+// hexadecimal digits of the id of the topic's incarnation that the records came
+// from. n counts files of one range and folder whose columns differ.
+type names struct {
+	dir       string // topics.dir
+	pad       int    // digits of a
+	extension string // .snappy.parquet
+}
+
+// file is the name of the n-th file of a range in a folder.
+func (s *names) file(topic, folder string, p sink.Partition, start int64, n int) string {
+	var b strings.Builder
+	if s.dir != "" {
+		b.WriteString(s.dir + "/")
+	}
+	b.WriteString(topic + "/")
+	if folder != "" {
+		b.WriteString(folder + "/")
+	}
+	fmt.Fprintf(&b, "%s+%d+%0*d+%x", topic, p.Number, s.pad, start, p.TopicID[:4])
+	if n > 0 {
+		b.WriteString("+s" + strconv.Itoa(n))
+	}
+	b.WriteString(s.extension)
+	return b.String()
+}
+
+// prefix is what all names begin with.
+func (s *names) prefix() string {
+	if s.dir == "" {
+		return ""
+	}
+	return s.dir + "/"
+}
+
+// owner is the partition whose records a file holds, of which incarnation of
+// the topic: what a name says of it.
+type owner struct {
+	topicID   string // 8 hexadecimal digits
+	partition int32
+}
+
+func ownerOf(p sink.Partition) owner {
+	return owner{fmt.Sprintf("%x", p.TopicID[:4]), p.Number}
+}
+
+// ownerOfName reads an owner out of the name of a file, whatever its folder and
+// codec; false if the name is none of ours.
+func ownerOfName(name string) (owner, bool) {
+	base := name[strings.LastIndexByte(name, '/')+1:]
+	if !strings.HasSuffix(base, ".parquet") {
+		return owner{}, false
+	}
+	base, _, _ = strings.Cut(base[strings.IndexByte(base, '+')+1:], ".") // the topic may have dots
+	parts := strings.Split(base, "+")
+	if len(parts) == 4 && strings.HasPrefix(parts[3], "s") {
+		parts = parts[:3]
+	}
+	if len(parts) != 3 || len(parts[2]) != 8 {
+		return owner{}, false
+	}
+	number, err := strconv.ParseInt(parts[0], 10, 32)
+	if _, bad := strconv.ParseInt(parts[1], 10, 64); err != nil || bad != nil {
+		return owner{}, false
+	}
+	return owner{parts[2], int32(number)}, true
+}
