@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 )
 
@@ -35,7 +36,7 @@ func mysqlRecipe(l *Local, pool int) recipe {
 			}
 			return server.cmd(ctx, append(append(sqlArguments(n, pool),
 				"--mysqlx=OFF", "--server-id=1", "--log-bin=binlog", "--gtid-mode=ON", "--enforce-gtid-consistency=ON",
-				"--innodb-redo-log-capacity=64M", "--event-scheduler=OFF"), n.args...)), nil
+				"--innodb-redo-log-capacity="+strconv.Itoa(pool)+"M", "--event-scheduler=OFF"), n.args...)), nil
 		},
 		probe: probeSQL,
 	}
