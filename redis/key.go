@@ -1,0 +1,86 @@
+package redis
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/weir-cdc/weir/internal/cdc"
+	"github.com/weir-cdc/weir/internal/cdc/json"
+)
+
+var errNoKey = errors.New("the record has no key to name a Redis key by: set cache.key.field, or give the table a key")
+
+// prefixOf is cache.prefix for a route.
+func (s *Sink) prefixOf(route string) string {
+	if prefix, ok := s.prefixes.Load(route); ok {
+		return prefix.(string)
+	}
+	prefix := strings.NewReplacer("${topic}", route, "${table}", route[strings.LastIndexByte(route, '.')+1:]).Replace(s.config.Prefix)
+	s.prefixes.Store(route, prefix)
+	return prefix
+}
+
+// appendKey appends what a record's key ends with: the text of cache.key.field,
+// or of the record's key. Of several fields the texts are joined by |, a \ or |
+// in them written behind a \, and NULL is \N.
+func (s *Sink) appendKey(dst []byte, r *cdc.Record) ([]byte, error) {
+	if s.config.KeyField != "" {
+		return s.appendField(dst, r)
+	}
+	if r.Key == nil || len(r.Key.Values) == 0 {
+		return dst, errNoKey
+	}
+	for i := range r.Key.Values {
+		if i > 0 {
+			dst = append(dst, '|')
+		}
+		if r.Key.Values[i].IsNull() {
+			dst = append(dst, `\N`...)
+			continue
+		}
+		from := len(dst)
+		dst = json.AppendText(dst, &r.Key.Schema.Fields[i], &r.Key.Values[i])
+		if len(r.Key.Values) > 1 {
+			dst = escapeFrom(dst, from)
+		}
+	}
+	return dst, nil
+}
+
+// appendField appends the text of cache.key.field, which is looked for in the
+// record's key, then in its value. A key that is one plain value is taken as
+// the field, as after ExtractField$Key.
+func (s *Sink) appendField(dst []byte, r *cdc.Record) ([]byte, error) {
+	for _, row := range [...]*cdc.Row{r.Key, r.Value} {
+		if row == nil {
+			continue
+		}
+		if row.Schema.IsBare() && !row.Values[0].IsNull() {
+			return json.AppendText(dst, &row.Schema.Fields[0], &row.Values[0]), nil
+		}
+		if f := row.Schema.Field(s.config.KeyField); f != nil {
+			if v := row.Value(s.config.KeyField); !v.IsNull() {
+				return json.AppendText(dst, f, v), nil
+			}
+		}
+	}
+	return dst, fmt.Errorf("neither the record's key nor its value has the field %s (cache.key.field)", s.config.KeyField)
+}
+
+// escapeFrom writes a \ before each \ and | of dst from the index on.
+func escapeFrom(dst []byte, from int) []byte {
+	if bytes.IndexAny(dst[from:], `\|`) < 0 {
+		return dst
+	}
+	text := bytes.Clone(dst[from:])
+	dst = dst[:from]
+	for _, c := range text {
+		if c == '\\' || c == '|' {
+			dst = append(dst, '\\')
+		}
+		dst = append(dst, c)
+	}
+	return dst
+}
