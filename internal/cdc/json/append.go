@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"math"
 	"math/bits"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 	"unsafe"
@@ -31,42 +32,80 @@ const upperHex = "0123456789ABCDEF"
 // AppendString appends s as the JSON string that Jackson writes for it. What is
 // not UTF-8 in s becomes U+FFFD.
 func AppendString(dst, s []byte) []byte {
-	dst = append(dst, '"')
-	for len(s) > 0 {
-		n, ascii := plainPrefix(s)
-		if ascii || utf8.Valid(s[:n]) {
-			dst = append(dst, s[:n]...)
-		} else {
-			dst = appendValid(dst, s[:n])
+	const room = 16 // for a word, or an escape, and the closing quote
+	dst = append(slices.Grow(dst, len(s)+len(s)/8+room), '"')
+	buf, n, i, seen := dst[:cap(dst)], len(dst), 0, uint64(0)
+	for i < len(s) {
+		if n+room > len(buf) {
+			buf = slices.Grow(buf[:n], 2*(len(s)-i)+room)
+			buf = buf[:cap(buf)]
 		}
+		x, mark, k := uint64(0), uint64(0), 8
+		if i+8 <= len(s) {
+			x = binary.LittleEndian.Uint64(s[i:])
+			mark = special(x)
+		} else {
+			x, k = lastWord(s, i)
+			mark = special(x) & (1<<(8*k) - 1)
+		}
+		binary.LittleEndian.PutUint64(buf[n:], x)
+		if mark == 0 {
+			seen |= x
+			i, n = i+k, n+k
+			continue
+		}
+		k = bits.TrailingZeros64(mark) / 8
+		seen |= x << (64 - 8*k) // the bytes before the mark
+		i, n = i+k, n+k
+		if c := s[i]; c == '"' || c == '\\' {
+			buf[n], buf[n+1] = '\\', c
+			i, n = i+1, n+2
+			continue
+		}
+		out, k := appendEscaped(buf[:n], s[i:])
+		buf, n, i = out[:cap(out)], len(out), i+k
+	}
+	if seen&highs != 0 && !utf8.Valid(s) {
+		return append(appendPieces(buf[:len(dst)], s), '"')
+	}
+	return append(buf[:n], '"')
+}
+
+// lastWord is s[i:], less than eight bytes, as a word with zeros behind, and how
+// many they are.
+func lastWord(s []byte, i int) (x uint64, n int) {
+	if n = len(s) - i; len(s) >= 8 {
+		return binary.LittleEndian.Uint64(s[len(s)-8:]) >> (8 * (8 - n)), n
+	}
+	switch s = s[i:]; {
+	case n >= 4:
+		return uint64(binary.LittleEndian.Uint32(s)) | uint64(binary.LittleEndian.Uint32(s[n-4:]))<<(8*(n-4)), n
+	case n >= 2:
+		return uint64(binary.LittleEndian.Uint16(s)) | uint64(binary.LittleEndian.Uint16(s[n-2:]))<<(8*(n-2)), n
+	}
+	return uint64(s[0]), n
+}
+
+// appendPieces appends the content of a string that may not be UTF-8.
+func appendPieces(dst, s []byte) []byte {
+	for len(s) > 0 {
+		n := plainPrefix(s)
+		dst = appendValid(dst, s[:n])
 		if s = s[n:]; len(s) == 0 {
 			break
 		}
 		dst, n = appendEscaped(dst, s)
 		s = s[n:]
 	}
-	return append(dst, '"')
+	return dst
 }
 
-// plainPrefix counts the leading bytes that need no escape, and says whether
-// they are surely ASCII.
-func plainPrefix(s []byte) (n int, ascii bool) {
-	i, seen := 0, uint64(0)
-	for ; i+8 <= len(s); i += 8 {
-		x := binary.LittleEndian.Uint64(s[i:])
-		seen |= x
-		if m := special(x); m != 0 {
-			return i + bits.TrailingZeros64(m)/8, seen&highs == 0
-		}
+// plainPrefix counts the leading bytes that need no escape.
+func plainPrefix(s []byte) (n int) {
+	for n < len(s) && s[n] >= 0x20 && s[n] != '"' && s[n] != '\\' && s[n] < 0xf0 {
+		n++
 	}
-	for ; i < len(s); i++ {
-		c := s[i]
-		if c < 0x20 || c == '"' || c == '\\' || c >= 0xf0 {
-			break
-		}
-		seen |= uint64(c)
-	}
-	return i, seen&highs == 0
+	return n
 }
 
 // appendValid appends s with every byte that is not UTF-8 replaced.
@@ -109,6 +148,53 @@ func appendU16(dst []byte, u uint16) []byte {
 	return append(dst, '\\', 'u', upperHex[u>>12], upperHex[u>>8&15], upperHex[u>>4&15], upperHex[u&15])
 }
 
+// appendInt appends n in decimal.
+func appendInt(dst []byte, n int64) []byte {
+	if n < 0 {
+		return appendUint(append(dst, '-'), -uint64(n))
+	}
+	return appendUint(dst, uint64(n))
+}
+
+// appendUint appends u in decimal, eight digits at a time: strconv takes two,
+// and timestamps of 13 to 19 digits are half of an envelope's numbers.
+func appendUint(dst []byte, u uint64) []byte {
+	const chunk = 100_000_000
+	n := len(dst)
+	dst = slices.Grow(dst, 24)
+	buf := dst[:n+24]
+	first := u
+	if u >= chunk {
+		first = u / chunk
+		if first >= chunk {
+			first = first / chunk
+		}
+	}
+	x := digitsOf8(first)
+	zeros := min(bits.TrailingZeros64(x)/8, 7)
+	binary.LittleEndian.PutUint64(buf[n:], (x|ones*'0')>>(8*zeros))
+	n += 8 - zeros
+	if u >= chunk*chunk {
+		binary.LittleEndian.PutUint64(buf[n:], digitsOf8(u/chunk%chunk)|ones*'0')
+		n += 8
+	}
+	if u >= chunk {
+		binary.LittleEndian.PutUint64(buf[n:], digitsOf8(u%chunk)|ones*'0')
+		n += 8
+	}
+	return buf[:n]
+}
+
+// digitsOf8 is the inverse of valueOf8 for a number below 10^8, but that the
+// digits are 0 to 9 and not their characters.
+func digitsOf8(u uint64) uint64 {
+	x := u/10_000 | u%10_000<<32
+	q := x * 10486 >> 20 & 0x7f_0000_007f // /100
+	x = q | (x-100*q)<<16
+	q = x * 103 >> 10 & 0x000f_000f_000f_000f // /10
+	return q | (x-10*q)<<8
+}
+
 // AppendDouble appends f as Java's Double.toString does since version 19, or
 // Float.toString for a bitSize of 32: the shortest digits that read back as f,
 // at least one of them after the point, and an exponent outside [1e-3, 1e7).
@@ -122,6 +208,11 @@ func AppendDouble(dst []byte, f float64, bitSize int) []byte {
 		}
 		return append(dst, "0.0"...)
 	case a >= 1e-3 && a < 1e7:
+		if bitSize == 64 {
+			if out, ok := appendShort(dst, f); ok {
+				return out
+			}
+		}
 		at := len(dst)
 		dst = strconv.AppendFloat(dst, f, 'f', -1, bitSize)
 		for _, c := range dst[at:] {
@@ -138,6 +229,27 @@ func AppendDouble(dst []byte, f float64, bitSize int) []byte {
 		return append(dst, `"-Infinity"`...)
 	}
 	return appendScientific(dst, f, bitSize)
+}
+
+// appendShort appends a number below 1e7 of at most four digits after the point.
+// They are the shortest that read back as f, for no two decimals of up to 15
+// digits are the same double.
+func appendShort(dst []byte, f float64) ([]byte, bool) {
+	const scale = 10_000
+	n := int64(math.Abs(f)*scale + 0.5)
+	if float64(n)/scale != math.Abs(f) {
+		return dst, false
+	}
+	if f < 0 {
+		dst = append(dst, '-')
+	}
+	dst = append(appendInt(dst, n/scale), '.')
+	rest := n % scale
+	dst = append2(append2(dst, rest/100), rest%100)
+	for zeros := 0; zeros < 3 && dst[len(dst)-1] == '0'; zeros++ {
+		dst = dst[:len(dst)-1]
+	}
+	return dst, true
 }
 
 // appendScientific appends 1.5E10. Where one digit would do, Java takes the

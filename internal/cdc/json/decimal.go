@@ -28,14 +28,14 @@ const (
 // appendSmallDecimal appends unscaled·10^-scale, unquoted.
 func appendSmallDecimal(dst []byte, unscaled int64, scale int, t decimalText) []byte {
 	if scale == 0 {
-		return strconv.AppendInt(dst, unscaled, 10)
+		return appendInt(dst, unscaled)
 	}
 	u, negative := uint64(unscaled), unscaled < 0
 	if negative {
 		u = -u
 	}
-	var b [20]byte
-	return layOut(dst, negative, strconv.AppendUint(b[:0], u, 10), scale, t)
+	var b [24]byte
+	return layOut(dst, negative, appendUint(b[:0], u), scale, t)
 }
 
 // appendBigDecimal appends the unscaled two's complement in twos, shifted by
@@ -83,7 +83,7 @@ func appendExponent(dst, digits []byte, exponent int) []byte {
 	if dst = append(dst, 'E'); exponent > 0 {
 		dst = append(dst, '+')
 	}
-	return strconv.AppendInt(dst, int64(exponent), 10)
+	return appendInt(dst, int64(exponent))
 }
 
 func appendZeros(dst []byte, n int) []byte {

@@ -1,7 +1,6 @@
 package json
 
 import (
-	"strconv"
 	"strings"
 
 	"github.com/weir-cdc/weir/internal/cdc"
@@ -26,6 +25,7 @@ type Enveloper struct {
 	head   []byte // of the current log event: `,"source":{…`, up to the value of row
 	tail   []byte // from behind the value of row up to `,"transaction":`
 	now    []byte // from `","ts_ms":` on
+	nanos  int64  // of now
 }
 
 // NewEnveloper compiles the envelope of rows of schema row, whose source block
@@ -84,9 +84,13 @@ func (e *Enveloper) Begin(source *cdc.Row, nowNanos int64) {
 	}
 	e.tail = append(e.tail, `,"transaction":`...)
 
-	b = strconv.AppendInt(append(e.now[:0], `","ts_ms":`...), nowNanos/1_000_000, 10)
-	b = strconv.AppendInt(append(b, `,"ts_us":`...), nowNanos/1000, 10)
-	b = strconv.AppendInt(append(b, `,"ts_ns":`...), nowNanos, 10)
+	if nowNanos == e.nanos && len(e.now) > 0 {
+		return
+	}
+	e.nanos = nowNanos
+	b = appendInt(append(e.now[:0], `","ts_ms":`...), nowNanos/1_000_000)
+	b = appendInt(append(b, `,"ts_us":`...), nowNanos/1000)
+	b = appendInt(append(b, `,"ts_ns":`...), nowNanos)
 	e.now = append(append(b, '}'), e.close...)
 }
 
@@ -98,7 +102,7 @@ func (e *Enveloper) Append(dst []byte, op cdc.Op, before, after *cdc.Row, row in
 	dst = e.appendState(append(dst, `,"after":`...), after)
 	dst = append(dst, e.head...)
 	if e.row >= 0 {
-		dst = strconv.AppendInt(dst, int64(row), 10)
+		dst = appendInt(dst, int64(row))
 	}
 	dst = append(dst, e.tail...)
 	dst = appendTransaction(dst, tx)
@@ -119,7 +123,7 @@ func appendTransaction(dst []byte, tx *cdc.Transaction) []byte {
 		return append(dst, "null"...)
 	}
 	dst = AppendString(append(dst, `{"id":`...), tx.ID)
-	dst = strconv.AppendInt(append(dst, `,"total_order":`...), tx.TotalOrder, 10)
-	dst = strconv.AppendInt(append(dst, `,"data_collection_order":`...), tx.CollectionOrder, 10)
+	dst = appendInt(append(dst, `,"total_order":`...), tx.TotalOrder)
+	dst = appendInt(append(dst, `,"data_collection_order":`...), tx.CollectionOrder)
 	return append(dst, '}')
 }

@@ -3,7 +3,9 @@ package json
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"math/bits"
+	"slices"
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -92,7 +94,7 @@ func (p *parser) failure() error {
 }
 
 func (p *parser) space() {
-	for p.i < len(p.b) && (p.b[p.i] == ' ' || p.b[p.i] == '\n' || p.b[p.i] == '\t' || p.b[p.i] == '\r') {
+	for p.i < len(p.b) && p.b[p.i] <= ' ' && (p.b[p.i] == ' ' || p.b[p.i] == '\n' || p.b[p.i] == '\t' || p.b[p.i] == '\r') {
 		p.i++
 	}
 }
@@ -163,6 +165,14 @@ func (p *parser) int() (int64, bool) {
 	}
 	start := i
 	var u uint64
+	for i+8 <= len(b) {
+		x := binary.LittleEndian.Uint64(b[i:])
+		if !eightDigits(x) {
+			break
+		}
+		u = u*100_000_000 + valueOf8(x)
+		i += 8
+	}
 	for i < len(b) && b[i]-'0' <= 9 {
 		u = u*10 + uint64(b[i]-'0')
 		i++
@@ -174,19 +184,28 @@ func (p *parser) int() (int64, bool) {
 	if i < len(b) && (b[i] == '.' || b[i]|0x20 == 'e') {
 		return 0, p.fail(p.i, "no integer")
 	}
-	if n > 18 {
-		v, err := strconv.ParseInt(text(b[p.i:i]), 10, 64)
-		if err != nil {
-			return 0, p.fail(p.i, "an integer of more than 64 bits")
-		}
-		p.i = i
-		return v, true
+	if n > 19 || u > math.MaxInt64 && !(negative && u == 1<<63) {
+		return 0, p.fail(p.i, "an integer of more than 64 bits")
 	}
 	p.i = i
 	if negative {
-		return -int64(u), true
+		u = -u
 	}
 	return int64(u), true
+}
+
+// eightDigits reports whether all eight bytes are digits.
+func eightDigits(x uint64) bool {
+	const zeros = ones * '0'
+	return x&(ones*0xf0) == zeros && (x+ones*6)&(ones*0xf0) == zeros
+}
+
+// valueOf8 is the number that eight digits are, the first in the lowest byte:
+// neighbours are added up as pairs, then fours, then eights.
+func valueOf8(x uint64) uint64 {
+	x = x & 0x0f0f0f0f0f0f0f0f * (10<<8 + 1) >> 8
+	x = x & 0x00ff00ff00ff00ff * (100<<16 + 1) >> 16
+	return x & 0x0000ffff0000ffff * (10_000<<32 + 1) >> 32
 }
 
 func (p *parser) nullableInt() (int64, bool) {
@@ -200,6 +219,11 @@ func (p *parser) nullableInt() (int64, bool) {
 // none.
 func (p *parser) float(bitSize int) (float64, bool) {
 	start := p.i
+	if bitSize == 64 {
+		if f, ok := p.shortFloat(); ok {
+			return f, true
+		}
+	}
 	if p.peek() == '"' {
 		s, ok := p.str(nil)
 		if t := text(s); !ok || t != "NaN" && t != "Infinity" && t != "-Infinity" {
@@ -214,6 +238,41 @@ func (p *parser) float(bitSize int) (float64, bool) {
 	f, err := strconv.ParseFloat(text(p.b[start:p.i]), bitSize)
 	if err != nil {
 		return 0, p.fail(start, "a number beyond the range of its type")
+	}
+	return f, true
+}
+
+var powersOfTen = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15}
+
+// shortFloat takes a number of at most 15 digits without an exponent: digits and
+// power of ten are exact, so one division rounds correctly. It takes nothing
+// where the number is another.
+func (p *parser) shortFloat() (float64, bool) {
+	b, i := p.b, p.i
+	negative := i < len(b) && b[i] == '-'
+	if negative {
+		i++
+	}
+	start, n := i, uint64(0)
+	for i < len(b) && b[i]-'0' <= 9 {
+		n = n*10 + uint64(b[i]-'0')
+		i++
+	}
+	if i == start || i-start > 1 && b[start] == '0' || i >= len(b) || b[i] != '.' {
+		return 0, false
+	}
+	point := i
+	for i++; i < len(b) && b[i]-'0' <= 9; i++ {
+		n = n*10 + uint64(b[i]-'0')
+	}
+	decimals := i - point - 1
+	if decimals == 0 || i-start > 16 || i < len(b) && b[i]|0x20 == 'e' {
+		return 0, false
+	}
+	p.i = i
+	f := float64(n) / powersOfTen[decimals]
+	if negative {
+		f = -f
 	}
 	return f, true
 }
@@ -303,9 +362,7 @@ func (p *parser) str(row *cdc.Row) ([]byte, bool) {
 	}
 	if row == nil {
 		out, ok := p.unescape(p.scratch[:0], start, i)
-		if ok {
-			p.scratch = out
-		}
+		p.scratch = out
 		return out, ok
 	}
 	out, ok := p.unescape(row.Tail(i-start+128), start, i)
@@ -318,34 +375,55 @@ func (p *parser) str(row *cdc.Row) ([]byte, bool) {
 // unescape appends the string that began at start and has its first escape, or
 // what a string cannot hold, at i.
 func (p *parser) unescape(out []byte, start, i int) ([]byte, bool) {
-	out = append(out, p.b[start:i]...)
-	for i+1 < len(p.b) && p.b[i] == '\\' {
-		c := p.b[i+1]
-		if c == 'u' {
-			r, n := codePoint(p.b[i:])
-			if n == 0 {
-				break
-			}
-			out = utf8.AppendRune(out, r)
-			i += n
-		} else {
-			if c = escapes[c]; c == 0 {
-				break
-			}
-			out = append(out, c)
-			i += 2
+	const room = 16 // for a word or a character
+	b := p.b
+	out = append(out, b[start:i]...)
+	buf, n, seen := out[:cap(out)], len(out), uint64(0)
+	for {
+		if n+room > len(buf) {
+			buf = slices.Grow(buf[:n], len(buf)+room)
+			buf = buf[:cap(buf)]
 		}
-		j, valid := scan(p.b, i)
-		if !valid {
-			return nil, p.fail(i, "text that is not UTF-8")
+		if i+8 <= len(b) {
+			x := binary.LittleEndian.Uint64(b[i:])
+			binary.LittleEndian.PutUint64(buf[n:], x)
+			mark := stop(x)
+			if mark == 0 {
+				seen |= x
+				i, n = i+8, n+8
+				continue
+			}
+			k := bits.TrailingZeros64(mark) / 8
+			seen |= x << (64 - 8*k) // the bytes before the mark
+			i, n = i+k, n+k
 		}
-		out = append(out, p.b[i:j]...)
-		if i = j; i < len(p.b) && p.b[i] == '"' {
+		switch {
+		case i >= len(b):
+			return buf[:n], p.fail(i, "")
+		case b[i] == '\\' && i+1 < len(b) && escapes[b[i+1]] != 0:
+			buf[n] = escapes[b[i+1]]
+			i, n = i+2, n+1
+		case b[i] == '\\':
+			r, k := codePoint(b[i:])
+			if k == 0 {
+				return buf[:n], p.fail(i, "")
+			}
+			n = len(utf8.AppendRune(buf[:n], r))
+			i += k
+		case b[i] == '"':
+			if seen&highs != 0 && !utf8.Valid(buf[:n]) {
+				return buf[:n], p.fail(start, "text that is not UTF-8")
+			}
 			p.i = i + 1
-			return out, true
+			return buf[:n], true
+		case b[i] < ' ':
+			return buf[:n], p.fail(i, "")
+		default: // in the last word of the text
+			buf[n] = b[i]
+			seen |= uint64(b[i])
+			i, n = i+1, n+1
 		}
 	}
-	return nil, p.fail(i, "")
 }
 
 var escapes = [256]byte{'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}

@@ -160,7 +160,7 @@ func appendFields(dst []byte, fields []planField, values []cdc.Value) []byte {
 		case cdc.KindNull:
 			dst = append(dst, f.null...)
 		case cdc.KindInt:
-			dst = strconv.AppendInt(dst, v.Int(), 10)
+			dst = appendInt(dst, v.Int())
 		case cdc.KindString:
 			dst = AppendString(dst, v.Bytes())
 		default:
@@ -180,9 +180,9 @@ func (f *planField) append(dst []byte, v *cdc.Value) []byte {
 	case cdc.KindBool:
 		return strconv.AppendBool(dst, v.Bool())
 	case cdc.KindInt:
-		return strconv.AppendInt(dst, v.Int(), 10)
+		return appendInt(dst, v.Int())
 	case cdc.KindUint:
-		return strconv.AppendUint(dst, v.Uint(), 10)
+		return appendUint(dst, v.Uint())
 	case cdc.KindFloat64:
 		return AppendDouble(dst, v.Float(), 64)
 	case cdc.KindFloat32:

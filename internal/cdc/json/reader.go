@@ -283,7 +283,50 @@ func (r *Reader) likelyRow(p *parser, m *Message) bool {
 // envelope reads an envelope: an object with op, source, and before or after.
 // Members that an envelope does not have are skipped.
 func (r *Reader) envelope(p *parser, m *Message, plan *valuePlan) bool {
+	at := p.i
 	m.envelope = cdc.Envelope{}
+	if !r.usualEnvelope(p, m, plan) {
+		p.back(at)
+		m.envelope = cdc.Envelope{}
+		if !r.anyEnvelope(p, m, plan) {
+			return false
+		}
+	}
+	m.Envelope = &m.envelope
+	return true
+}
+
+// usualEnvelope reads an envelope that JsonConverter wrote: Debezium's order,
+// without white space.
+func (r *Reader) usualEnvelope(p *parser, m *Message, plan *valuePlan) (ok bool) {
+	e := &m.envelope
+	if !p.literal(beforeLead) {
+		return false
+	}
+	if e.Before, ok = r.state(p, &m.before, plan, false); !ok || !p.literal(`,"after":`) {
+		return false
+	}
+	if e.After, ok = r.state(p, &m.after, plan, true); !ok || !p.literal(`,"source":`) {
+		return false
+	}
+	if e.SourceJSON, e.SourceMillis, ok = r.source.read(p); !ok || !p.literal(`,"transaction":`) {
+		return false
+	}
+	if !readTransaction(p, m) || !p.literal(`,"op":`) || !readOpName(p, e) || !p.literal(`,"ts_ms":`) {
+		return false
+	}
+	if e.Millis, ok = p.nullableInt(); !ok || !p.literal(`,"ts_us":`) {
+		return false
+	}
+	if e.Micros, ok = p.nullableInt(); !ok || !p.literal(`,"ts_ns":`) {
+		return false
+	}
+	e.Nanos, ok = p.nullableInt()
+	return ok && p.literal("}")
+}
+
+// anyEnvelope reads an envelope that another writer wrote.
+func (r *Reader) anyEnvelope(p *parser, m *Message, plan *valuePlan) bool {
 	e := &m.envelope
 	var op, source, state bool
 	if !p.consume('{') {
@@ -305,7 +348,7 @@ func (r *Reader) envelope(p *parser, m *Message, plan *valuePlan) bool {
 			source = true
 			e.SourceJSON, e.SourceMillis, ok = r.source.read(p)
 		case "op":
-			op, ok = readOpName(p, e)
+			op, ok = true, readOpName(p, e)
 		case "ts_ms":
 			e.Millis, ok = p.nullableInt()
 		case "ts_us":
@@ -327,7 +370,6 @@ func (r *Reader) envelope(p *parser, m *Message, plan *valuePlan) bool {
 	if !op || !source || !state {
 		return p.fail(p.i, "no envelope: op, source, or both before and after are missing in the object that ends")
 	}
-	m.Envelope = e
 	return true
 }
 
@@ -349,14 +391,14 @@ func (r *Reader) state(p *parser, row *cdc.Row, inline *valuePlan, after bool) (
 }
 
 // readOpName reads the operation's letter.
-func readOpName(p *parser, e *cdc.Envelope) (is, ok bool) {
+func readOpName(p *parser, e *cdc.Envelope) bool {
 	at := p.i
 	s, ok := p.str(nil)
 	if !ok || len(s) != 1 {
-		return false, p.fail(at, "op is no single letter")
+		return p.fail(at, "op is no single letter")
 	}
 	e.Op = cdc.Op(s[0])
-	return true, true
+	return true
 }
 
 // readTransaction reads the transaction block.

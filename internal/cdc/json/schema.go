@@ -88,7 +88,7 @@ func (w schemaWriter) appendNames(dst []byte, f *cdc.Field) []byte {
 		dst = AppendString(append(dst, `,"name":`...), []byte(name))
 	}
 	if version != 0 {
-		dst = strconv.AppendInt(append(dst, `,"version":`...), int64(version), 10)
+		dst = appendInt(append(dst, `,"version":`...), int64(version))
 	}
 	if doc != "" {
 		dst = AppendString(append(dst, `,"doc":`...), []byte(doc))
@@ -112,7 +112,7 @@ func appendExtensions(dst []byte, f *cdc.Field) []byte {
 	member := func(name string, n int) {
 		if n != 0 {
 			dst = append(AppendString(append(dst, ','), []byte(name)), ':')
-			dst = strconv.AppendInt(dst, int64(n), 10)
+			dst = appendInt(dst, int64(n))
 		}
 	}
 	member(memberDigits, f.Digits)

@@ -1,7 +1,6 @@
 package json
 
 import (
-	"strconv"
 
 	"github.com/weir-cdc/weir/internal/cdc"
 )
@@ -36,14 +35,14 @@ func appendDate(dst []byte, days int64) []byte {
 	year, month, day := civil(days)
 	switch {
 	case year > 9999:
-		dst = strconv.AppendInt(append(dst, '+'), year, 10)
+		dst = appendInt(append(dst, '+'), year)
 	case year < 0:
 		dst = append(dst, '-')
 		year = -year
 		fallthrough
 	default:
 		if year > 9999 {
-			dst = strconv.AppendInt(dst, year, 10)
+			dst = appendInt(dst, year)
 		} else {
 			dst = append2(append2(dst, year/100), year%100)
 		}
@@ -60,7 +59,7 @@ func appendDuration(dst []byte, seconds, nanos int64, digits int) []byte {
 		seconds, nanos = -seconds, -nanos
 	}
 	if hours := seconds / 3600; hours >= 100 {
-		dst = strconv.AppendInt(dst, hours, 10)
+		dst = appendInt(dst, hours)
 	} else {
 		dst = append2(dst, hours)
 	}
