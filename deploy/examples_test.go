@@ -47,7 +47,7 @@ func TestShopRunsOnMySQLAndMariaDB(t *testing.T) {
 				checkTable(t, db, table, key)
 			}
 			var account string
-			if err := db.QueryRow("SELECT user FROM mysql.user WHERE user = 'weir' AND host = '%'").Scan(&account); err != nil {
+			if err := db.QueryRow("SELECT user FROM mysql.user WHERE user = 'weir_capture' AND host = '%'").Scan(&account); err != nil {
 				t.Errorf("the capture's account: %v", err)
 			}
 		})
