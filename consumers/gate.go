@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -131,6 +132,8 @@ type Lease struct {
 	start   int64
 	done    chan struct{}
 
+	offset atomic.Int64 // of committed, for those who must not wait
+
 	mu        lock // held over a commit's round trip: the end of the lease waits for it
 	closed    bool
 	committed Committed
@@ -178,6 +181,7 @@ func (l *Lease) Commit(ctx context.Context, offset int64, epoch int32, metadata 
 		return err
 	}
 	l.committed = next
+	l.offset.Store(offset)
 	return nil
 }
 
@@ -363,6 +367,7 @@ func (g *gate) fetched(ctx context.Context, cl *kgo.Client, resp *kmsg.OffsetFet
 					start: p.Offset, done: make(chan struct{}), mu: make(lock, 1),
 					committed: Committed{Offset: p.Offset, LeaderEpoch: p.LeaderEpoch},
 				}
+				l.offset.Store(p.Offset)
 				if p.Metadata != nil {
 					l.committed.Metadata = *p.Metadata
 				}

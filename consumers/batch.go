@@ -1,0 +1,122 @@
+package consumers
+
+import (
+	"slices"
+	"sort"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weir-cdc/weir/internal/cdc"
+	"github.com/weir-cdc/weir/internal/cdc/json"
+)
+
+// Limits bound a batch. A batch has at least one record, however large.
+type Limits struct {
+	Records int           // at most
+	Bytes   int           // of keys and values in Kafka, about
+	Linger  time.Duration // how long the first record may wait for others
+}
+
+// stage is where a record failed, by Kafka Connect's names.
+type stage string
+
+const (
+	stageKey       stage = "KEY_CONVERTER"
+	stageValue     stage = "VALUE_CONVERTER"
+	stageTransform stage = "TRANSFORMATION"
+	stagePut       stage = "TASK_PUT"
+)
+
+// failure is a record that can never be written.
+type failure struct {
+	raw   *kgo.Record
+	stage stage
+	err   error
+}
+
+// batch is a run of consecutive records of one partition. It and all that it
+// points to is used again for the next one.
+type batch struct {
+	// records are those to write, in offset order. Several may be of one offset.
+	records []*cdc.Record
+	// end is one past the last offset that the batch covers: records that a
+	// transform dropped and transaction markers count. epoch is the leader epoch
+	// of the record before it.
+	end   int64
+	epoch int32
+	bytes int64 // in Kafka
+
+	raws     []*kgo.Record // all of it, transaction markers included
+	slots    []*slot       // grows to the largest batch
+	decoded  []*cdc.Record // of the slots in use
+	kept     []*cdc.Record // what records is made of
+	taken    int           // while filling: records not yet in raws
+	failures []failure     // in offset order once prepared
+	stuck    *failure      // the record behind the batch that a person has to decide on
+}
+
+// slot is the memory of one record.
+type slot struct {
+	record   cdc.Record
+	message  json.Message
+	bytesKey cdc.Row
+}
+
+// reset empties the batch and keeps its memory.
+func (b *batch) reset() {
+	clear(b.raws)
+	clear(b.failures)
+	b.raws, b.records, b.decoded, b.failures, b.stuck = b.raws[:0], nil, b.decoded[:0], b.failures[:0], nil
+	b.bytes = 0
+}
+
+// slot is the memory for the i-th record.
+func (b *batch) slot(i int) *slot {
+	if i == len(b.slots) {
+		b.slots = append(b.slots, &slot{})
+	}
+	return b.slots[i]
+}
+
+// cover states the end that the raw records reach.
+func (b *batch) cover() {
+	if n := len(b.raws); n > 0 {
+		b.end, b.epoch = b.raws[n-1].Offset+1, b.raws[n-1].LeaderEpoch
+	}
+}
+
+// raw is the Kafka record of an offset in the batch.
+func (b *batch) raw(offset int64) *kgo.Record {
+	i := sort.Search(len(b.raws), func(i int) bool { return b.raws[i].Offset >= offset })
+	return b.raws[i]
+}
+
+// cutAtFailure ends the batch before its first failure and returns what lies
+// behind that record.
+func (b *batch) cutAtFailure() (rest []*kgo.Record) {
+	first := b.failures[0]
+	b.failures = b.failures[:0]
+	b.stuck = &first
+	at := slices.Index(b.raws, first.raw)
+	rest = b.raws[at+1:]
+	b.raws = b.raws[:at+1]
+	b.end = first.raw.Offset
+	b.epoch = -1
+	if at > 0 {
+		b.epoch = b.raws[at-1].LeaderEpoch
+	}
+	n := sort.Search(len(b.records), func(i int) bool { return b.records[i].Offset >= b.end })
+	b.records = b.records[:n]
+	b.bytes = 0
+	for _, r := range b.raws[:at] {
+		b.bytes += int64(len(r.Key) + len(r.Value))
+	}
+	return rest
+}
+
+// sortFailures puts them in offset order; those of the chain came after those
+// of the converter.
+func (b *batch) sortFailures() {
+	slices.SortStableFunc(b.failures, func(x, y failure) int { return int(x.raw.Offset - y.raw.Offset) })
+}

@@ -1,0 +1,149 @@
+package consumers
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/zap"
+
+	"github.com/weir-cdc/weir/internal/kafka"
+)
+
+// deadLetters writes records that can never be written to their topic, as they
+// were: key, value, headers and timestamp. It connects when first needed. It is
+// safe for concurrent use.
+type deadLetters struct {
+	config *Config
+	extra  []kgo.Opt // tests
+	log    *zap.Logger
+	count  func(topic string, n int)
+
+	mu     sync.Mutex
+	client *kgo.Client
+	ready  bool // the topic exists
+}
+
+// headerPrefix begins the names of the headers that Kafka Connect adds.
+const headerPrefix = "__connect.errors."
+
+// send returns nil once every record is acknowledged by all in-sync replicas.
+// After an error it is called again with the same records.
+func (d *deadLetters) send(ctx context.Context, failures []failure) error {
+	client, err := d.connect(ctx)
+	if err != nil {
+		return err
+	}
+	letters := make([]*kgo.Record, len(failures))
+	for i := range failures {
+		letters[i] = d.letter(&failures[i])
+	}
+	if err := client.ProduceSync(ctx, letters...).FirstErr(); err != nil {
+		return fmt.Errorf("writing to the dead letter topic %s: %w", d.config.DeadLetter.Topic, err)
+	}
+	for i := range failures {
+		d.count(failures[i].raw.Topic, 1)
+	}
+	return nil
+}
+
+// letter is the record as a dead letter.
+func (d *deadLetters) letter(f *failure) *kgo.Record {
+	out := &kgo.Record{
+		Topic: d.config.DeadLetter.Topic, Key: f.raw.Key, Value: f.raw.Value, Timestamp: f.raw.Timestamp,
+		Headers: append([]kgo.RecordHeader(nil), f.raw.Headers...),
+	}
+	if !d.config.DeadLetter.Context {
+		return out
+	}
+	class, exception := "org.apache.kafka.connect.sink.SinkTask", "org.apache.kafka.connect.errors.ConnectException"
+	if f.stage == stageKey || f.stage == stageValue {
+		class, exception = jsonConverter, "org.apache.kafka.connect.errors.DataException"
+	}
+	for _, h := range [...][2]string{
+		{"topic", f.raw.Topic}, {"partition", strconv.Itoa(int(f.raw.Partition))}, {"offset", strconv.FormatInt(f.raw.Offset, 10)},
+		{"connector.name", d.config.Name}, {"task.id", "0"}, {"stage", string(f.stage)}, {"class.name", class},
+		{"exception.class.name", exception}, {"exception.message", f.err.Error()}, {"exception.stacktrace", f.err.Error()},
+	} {
+		out.Headers = append(out.Headers, kgo.RecordHeader{Key: headerPrefix + h[0], Value: []byte(h[1])})
+	}
+	return out
+}
+
+// connect makes the client, and the topic where it does not exist.
+func (d *deadLetters) connect(ctx context.Context) (*kgo.Client, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.client == nil {
+		opts, err := d.options()
+		if err != nil {
+			return nil, err
+		}
+		if d.client, err = kgo.NewClient(opts...); err != nil {
+			return nil, fmt.Errorf("connecting for dead letters: %w", err)
+		}
+	}
+	if d.ready {
+		return d.client, nil
+	}
+	if err := d.create(ctx); err != nil {
+		return nil, err
+	}
+	d.ready = true
+	return d.client, nil
+}
+
+func (d *deadLetters) options() ([]kgo.Opt, error) {
+	opts, err := d.config.DeadLetters.Options()
+	if err != nil {
+		return nil, err
+	}
+	opts = append(opts, kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0), kgo.ClientID(d.config.DeadLetters.ClientID+"-dlq"))
+	if d.config.DeadLetter.MaxBytes > 0 {
+		opts = append(opts, kgo.ProducerBatchMaxBytes(d.config.DeadLetter.MaxBytes))
+	}
+	codec := map[string]kgo.CompressionCodec{
+		"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(), "lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression(),
+	}
+	if c, ok := codec[d.config.DeadLetter.Compression]; ok {
+		opts = append(opts, kgo.ProducerBatchCompression(c))
+	}
+	return append(opts, d.extra...), nil
+}
+
+// usualReplicas is Kafka Connect's default for the dead letter topic.
+const usualReplicas = 3
+
+// create makes the topic where it does not exist.
+func (d *deadLetters) create(ctx context.Context) error {
+	topic := kafka.Deleting(d.config.DeadLetter.Topic)
+	topic.Partitions, topic.Replicas = 1, d.config.DeadLetter.Replicas
+	if topic.Replicas == 0 {
+		brokers, err := kadm.NewClient(d.client).ListBrokers(ctx)
+		if err != nil {
+			return fmt.Errorf("counting brokers for the dead letter topic: %w", err)
+		}
+		topic.Replicas = min(usualReplicas, max(1, len(brokers)))
+	}
+	created, err := kafka.CreateTopics(ctx, d.client, topic)
+	if err != nil {
+		return err
+	}
+	for _, name := range created {
+		d.log.Info("created the dead letter topic", zap.String("topic", name), zap.Int("replicas", topic.Replicas))
+	}
+	return nil
+}
+
+// close ends the connection; records that were acknowledged stay.
+func (d *deadLetters) close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.client != nil {
+		d.client.Close()
+		d.client = nil
+	}
+}

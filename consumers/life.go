@@ -1,0 +1,254 @@
+package consumers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/zap"
+
+	"github.com/weir-cdc/weir/internal/sink"
+)
+
+// leastBuffer is what a partition may read ahead however many there are.
+const leastBuffer = 256 << 10
+
+var (
+	errRestart   = errors.New("restarted")
+	errRecreated = errors.New("a topic was deleted and created again")
+)
+
+// life is one client and the workers of the partitions it holds.
+type life struct {
+	runner *Runner
+	gate   *gate
+	client *kgo.Client
+
+	mu      sync.Mutex
+	running map[partition]*worker
+	ends    time.Duration // how long the end of a lease may wait for its worker
+}
+
+func newLife(r *Runner, g *gate) *life {
+	return &life{runner: r, gate: g, running: map[partition]*worker{}, ends: revokeWithin}
+}
+
+// begun starts the worker of a lease.
+func (l *life) begun(lease *Lease) {
+	r := l.runner
+	w := newWorker(r, lease)
+	w.setPaused(r.isPaused(lease.part))
+	lease.Client().ResumeFetchPartitions(map[string][]int32{lease.Topic(): {lease.Partition()}}) // it may have left paused
+	l.mu.Lock()
+	l.running[lease.part] = w
+	l.share()
+	l.mu.Unlock()
+	r.problem.clear()
+	r.abandoned.Go(w.run)
+}
+
+// share divides the read-ahead among the partitions; l.mu is held.
+func (l *life) share() {
+	each := max(leastBuffer, l.runner.config.BufferBytes/int64(max(1, len(l.running))))
+	for _, w := range l.running {
+		w.inbox.limit(each)
+	}
+}
+
+// ending stops the workers of leases that are about to close: it cancels what
+// they write and waits, but never longer than l.ends, so that a dead
+// target does not get this member expelled and then the next one. What is not
+// committed by then is abandoned.
+func (l *life) ending(leases []*Lease, lost bool) {
+	why := errRevoked
+	if lost {
+		why = errLost
+	}
+	var ending []*worker
+	l.mu.Lock()
+	for _, lease := range leases {
+		if w := l.running[lease.part]; w != nil && w.lease == lease {
+			ending = append(ending, w)
+			delete(l.running, lease.part)
+		}
+	}
+	l.share()
+	within := l.ends
+	l.mu.Unlock()
+	for _, w := range ending {
+		if lost {
+			w.lose()
+		}
+		w.cancel(why)
+	}
+	late := time.NewTimer(within)
+	defer late.Stop()
+	for _, w := range ending {
+		select {
+		case <-w.done:
+		case <-late.C:
+			l.runner.log.Warn("a write did not end when its partition was revoked; it is abandoned and not committed",
+				zap.String("topic", w.lease.Topic()), zap.Int32("partition", w.lease.Partition()))
+			return
+		}
+	}
+}
+
+// all are the workers, by topic and partition.
+func (l *life) all() []*worker {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := make([]*worker, 0, len(l.running))
+	for _, w := range l.running {
+		out = append(out, w)
+	}
+	slices.SortFunc(out, func(a, b *worker) int {
+		if c := strings.Compare(a.lease.Topic(), b.lease.Topic()); c != 0 {
+			return c
+		}
+		return int(a.lease.Partition() - b.lease.Partition())
+	})
+	return out
+}
+
+func (l *life) worker(topic string, number int32) *worker {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.running[partition{topic, number}]
+}
+
+// poll hands records over to the workers until ctx ends. Between a poll and
+// AllowRebalance no lease begins or ends, and nothing here blocks.
+func (l *life) poll(ctx context.Context) {
+	for {
+		fetches := l.client.PollFetches(ctx)
+		if ctx.Err() != nil || fetches.IsClientClosed() {
+			l.client.AllowRebalance()
+			return
+		}
+		fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+			w := l.worker(p.Topic, p.Partition)
+			if w == nil {
+				return
+			}
+			if p.LastStableOffset >= 0 {
+				w.seen(p.LastStableOffset)
+			}
+			w.inbox.put(p.Records)
+		})
+		fetches.EachError(l.fetchError)
+		l.client.AllowRebalance()
+	}
+}
+
+// fetchError judges what the client could not fetch. Lost records stop their
+// partition; everything else is tried again by the client.
+func (l *life) fetchError(topic string, number int32, err error) {
+	w := l.worker(topic, number)
+	var loss *kgo.ErrDataLoss
+	switch {
+	case errors.Is(err, context.Canceled) || errors.Is(err, kgo.ErrClientClosed):
+	case w != nil && (errors.Is(err, kerr.OffsetOutOfRange) || errors.As(err, &loss)):
+		w.halt(&sink.Stopped{
+			Reason: fmt.Errorf("records were removed, or lost by the brokers, before they were read: %w", err),
+			Advice: "rebuild the target from a new snapshot, or accept the loss with weirctl reset",
+		})
+	default:
+		l.runner.problem.set(fmt.Errorf("fetching %s-%d: %w", topic, number, err), "")
+		l.runner.log.Warn("fetching", zap.String("topic", topic), zap.Int32("partition", number), zap.Error(err))
+	}
+}
+
+// observe looks at the ends of the partitions, for the lag, and at the ids of
+// the topics: one that was deleted and created again has other offsets.
+func (l *life) observe(ctx context.Context) {
+	tick := time.NewTicker(observeEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		workers := l.all()
+		if len(workers) == 0 {
+			continue
+		}
+		var topics []string
+		for _, w := range workers {
+			topics = append(topics, w.lease.Topic())
+		}
+		l.look(ctx, workers, slices.Compact(topics))
+	}
+}
+
+func (l *life) look(ctx context.Context, workers []*worker, topics []string) {
+	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
+	defer cancel()
+	adm := kadm.NewClient(l.client)
+	details, err := adm.ListTopics(ctx, topics...)
+	if err != nil {
+		return
+	}
+	ends, err := adm.ListCommittedOffsets(ctx, topics...)
+	if err != nil {
+		return
+	}
+	for _, w := range workers {
+		if end, ok := ends.Lookup(w.lease.Topic(), w.lease.Partition()); ok && end.Err == nil {
+			w.seen(end.Offset)
+		}
+		d, ok := details[w.lease.Topic()]
+		if ok && d.Err == nil && d.ID != (kadm.TopicID{}) && [16]byte(d.ID) != w.lease.TopicID() && l.worker(w.lease.Topic(), w.lease.Partition()) == w {
+			_ = l.gate.fail(fmt.Errorf("%w: %s", errRecreated, w.lease.Topic()))
+			return
+		}
+	}
+}
+
+// drain lets the workers finish the batches at hand and commit them.
+func (l *life) drain() {
+	workers := l.all()
+	for _, w := range workers {
+		w.drain()
+	}
+	late := time.NewTimer(drainWithin)
+	defer late.Stop()
+	for _, w := range workers {
+		select {
+		case <-w.done:
+		case <-l.gate.dead:
+			return
+		case <-late.C:
+			l.runner.log.Warn("the target did not take a batch in time; it is not committed and will be written again",
+				zap.String("topic", w.lease.Topic()), zap.Int32("partition", w.lease.Partition()))
+			return
+		}
+	}
+}
+
+// close leaves the group, which ends all leases, and closes the client.
+func (l *life) close() {
+	l.mu.Lock()
+	l.ends = endWithin
+	l.mu.Unlock()
+	if l.gate.err() != nil { // nothing may be committed any more
+		for _, w := range l.all() {
+			w.lose()
+			w.cancel(errLost)
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), leaveWithin)
+	defer cancel()
+	if err := l.client.LeaveGroupContext(ctx); err != nil {
+		l.runner.log.Debug("leaving the group", zap.Error(err))
+	}
+	l.client.CloseAllowingRebalance()
+}

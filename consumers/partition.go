@@ -1,0 +1,455 @@
+package consumers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/zap"
+
+	"github.com/weir-cdc/weir/enrich"
+	"github.com/weir-cdc/weir/internal/admin"
+	"github.com/weir-cdc/weir/internal/sink"
+)
+
+// flow is what differs between the two shapes of sink, at one partition under
+// one lease. Its methods are called by the worker's goroutine alone. A
+// *sink.Stopped error fails the partition until a person acts; any other error
+// ends the worker: it is one of a commit, or of the context.
+type flow interface {
+	// open judges what the group has committed, before the first batch. It is
+	// called again, after a pause, when it returns an error that may pass.
+	open(ctx context.Context) error
+	// take works on the next batch, which follows on the one before. It may keep
+	// nothing of the batch.
+	take(ctx context.Context, b *batch) error
+	// idle is called when there was nothing to take for a while (idleAfter), and
+	// before the worker waits for a person.
+	idle(ctx context.Context) error
+	// stop ends the work. ctx is the time that is left for commits of what is
+	// durable; it is over already where the lease was lost. The lease closes
+	// after stop has returned.
+	stop(ctx context.Context)
+}
+
+const (
+	// idleAfter is how long a worker waits for records before it calls flow.idle.
+	idleAfter = 200 * time.Millisecond
+	// commitWithin is the time that a flow has for its last commits.
+	commitWithin = 3 * time.Second
+)
+
+var (
+	errIdle    = errors.New("nothing to take")
+	errDrained = errors.New("drained")
+	errLost    = errors.New("the partition was lost")
+	errRevoked = errors.New("the partition was revoked")
+)
+
+// worker works on one partition for the life of a lease.
+type worker struct {
+	runner  *Runner
+	lease   *Lease
+	flow    flow
+	inbox   *inbox
+	decoder *decoder
+	chain   Chain
+	log     *zap.Logger
+	batch   batch // the one at hand
+	past    batch // an empty one, that moves past a record
+
+	ctx      context.Context         // of the lease
+	cancel   context.CancelCauseFunc // ends it
+	working  context.Context         // of the work, which may end before
+	halt     context.CancelCauseFunc // ends it with the *sink.Stopped to fail with
+	draining chan struct{}           // closed: finish the batch at hand, take no other
+	drain    func()
+	done     chan struct{}
+	skips    chan skip
+
+	progress
+}
+
+// newWorker makes the worker of a lease; it does not run yet.
+func newWorker(r *Runner, l *Lease) *worker {
+	w := &worker{
+		runner: r, lease: l, skips: make(chan skip), draining: make(chan struct{}), done: make(chan struct{}),
+		log: r.log.With(zap.String("topic", l.Topic()), zap.Int32("partition", l.Partition())),
+	}
+	w.ctx, w.cancel = context.WithCancelCause(context.Background())
+	w.working, w.halt = context.WithCancelCause(w.ctx)
+	w.drain = sync.OnceFunc(func() { close(w.draining) })
+	topic := map[string][]int32{l.Topic(): {l.Partition()}}
+	w.inbox = newInbox(r.config.BufferBytes,
+		func() { l.Client().PauseFetchPartitions(topic) }, func() { l.Client().ResumeFetchPartitions(topic) })
+	w.decoder = newDecoder(&r.config, r.schemas, r.domains, w.waitsFor)
+	w.progress.begin(l.Start())
+	return w
+}
+
+// run works until the lease ends, the worker is drained, or a person has to act.
+func (w *worker) run() {
+	defer close(w.done)
+	defer w.cancel(nil)
+	defer w.inbox.close()
+	err := w.work(w.working)
+	if w.ctx.Err() == nil && w.working.Err() != nil {
+		err = context.Cause(w.working)
+	}
+	var stopped *sink.Stopped
+	switch {
+	case errors.Is(err, errDrained) || w.ctx.Err() != nil || errors.Is(err, ErrClosed):
+	case errors.As(err, &stopped):
+		w.log.Error("the partition stops", zap.Error(stopped))
+		w.fail(stopped)
+		select {
+		case <-w.ctx.Done():
+		case <-w.draining:
+		}
+	default: // of a commit: the client is burnt and will be replaced
+		w.log.Warn("working on the partition", zap.Error(err))
+	}
+	w.finish()
+}
+
+// finish lets the flow commit what is durable.
+func (w *worker) finish() {
+	if w.flow == nil {
+		return
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(w.ctx), commitWithin)
+	defer cancel()
+	if w.wasLost() || w.lease.gate.err() != nil {
+		cancel()
+	}
+	w.flow.stop(last)
+}
+
+// work is the life of the partition: open, then batch after batch.
+func (w *worker) work(ctx context.Context) error {
+	var err error
+	if w.chain, err = w.runner.newChain(); err != nil {
+		return &sink.Stopped{Reason: fmt.Errorf("making the transforms: %w", err)}
+	}
+	w.flow = w.runner.newFlow(w)
+	if err := w.retry(ctx, "opening the partition", w.flow.open); err != nil {
+		return err
+	}
+	for {
+		if err := w.unpaused(ctx); err != nil {
+			return err
+		}
+		err := w.collect(ctx)
+		if errors.Is(err, errIdle) {
+			err = w.flow.idle(ctx)
+		} else if err == nil {
+			err = w.handle(ctx)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// collect waits for records and makes them the batch at hand: up to the limits,
+// or what there is when the first has waited long enough.
+func (w *worker) collect(ctx context.Context) error {
+	b, limits := &w.batch, w.runner.limits
+	b.reset()
+	var began time.Time
+	for {
+		select {
+		case <-w.draining:
+			return errDrained
+		default:
+		}
+		full := b.fill(w.inbox, limits)
+		wait := idleAfter
+		if len(b.raws) > 0 {
+			if began.IsZero() {
+				began = time.Now()
+				w.holds(b.raws[0])
+			}
+			wait = limits.Linger - time.Since(began)
+		}
+		if full || wait <= 0 {
+			return nil
+		}
+		if err := w.await(ctx, wait); errors.Is(err, errIdle) && len(b.raws) > 0 {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
+// await waits for news in the inbox; errIdle: there was none in time.
+func (w *worker) await(ctx context.Context, wait time.Duration) error {
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-w.inbox.wake:
+		return nil
+	case <-t.C:
+		return errIdle
+	case <-w.draining:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// handle decodes the batch at hand, sets aside what cannot be decoded or
+// transformed, and gives the rest to the flow.
+func (w *worker) handle(ctx context.Context) error {
+	b := &w.batch
+	if err := w.prepare(ctx, b); err != nil {
+		return err
+	}
+	if len(b.failures) > 0 {
+		if w.runner.config.Tolerate {
+			if err := w.deadLetter(ctx, b.failures); err != nil {
+				return err
+			}
+		} else {
+			w.inbox.back(b.cutAtFailure())
+		}
+	}
+	if err := w.flow.take(ctx, b); err != nil {
+		return err
+	}
+	w.took(b)
+	if b.stuck != nil {
+		if err := w.passStuck(ctx, b.stuck); err != nil {
+			return err
+		}
+	}
+	for _, r := range b.raws {
+		r.Recycle()
+	}
+	return nil
+}
+
+// passStuck waits until a person has the record skipped that ended the batch.
+func (w *worker) passStuck(ctx context.Context, f *failure) error {
+	if err := w.flow.idle(ctx); err != nil {
+		return err
+	}
+	if err := w.setAside(ctx, *f); err != nil {
+		return err
+	}
+	w.past.reset()
+	w.past.end, w.past.epoch = f.raw.Offset+1, f.raw.LeaderEpoch
+	if err := w.flow.take(ctx, &w.past); err != nil {
+		return err
+	}
+	w.took(&w.past)
+	return nil
+}
+
+// prepare decodes and transforms the batch. When that fails for a reason that
+// may pass, it is done again from the Kafka records, as long as
+// errors.retry.timeout says; then all its records count as rejected.
+func (w *worker) prepare(ctx context.Context, b *batch) error {
+	err := w.retryFor(ctx, w.runner.config.RetryTimeout, "transforming records", func(ctx context.Context) error {
+		if err := w.decode(ctx, b); err != nil {
+			return err
+		}
+		return w.transform(ctx, b)
+	})
+	var stopped *sink.Stopped
+	if err == nil || errors.As(err, &stopped) || ctx.Err() != nil || w.lease.gate.err() != nil {
+		return err
+	}
+	for _, r := range b.decoded {
+		b.failures = append(b.failures, failure{b.raw(r.Offset), stageTransform, err})
+	}
+	b.records = nil
+	b.sortFailures()
+	return nil
+}
+
+// decode reads the records of the batch. One that stops the partition ends the
+// batch before it.
+func (w *worker) decode(ctx context.Context, b *batch) error {
+	b.failures, b.decoded, b.records = b.failures[:0], b.decoded[:0], nil
+	b.cover()
+	n := 0
+	for i, raw := range b.raws {
+		if raw.Attrs.IsControl() {
+			continue
+		}
+		s := b.slot(n)
+		n++
+		err := w.decoder.decode(ctx, raw, s)
+		var failed *failedAt
+		var stopped *sink.Stopped
+		switch {
+		case err == nil:
+			b.decoded = append(b.decoded, &s.record)
+		case errors.As(err, &failed):
+			b.failures = append(b.failures, failure{raw, failed.stage, failed.err})
+		case errors.As(err, &stopped) && i > 0:
+			w.inbox.back(b.raws[i:])
+			b.raws = b.raws[:i]
+			b.cover()
+			return nil
+		default:
+			return err
+		}
+	}
+	return nil
+}
+
+// transform runs the chain over what was decoded, and unwraps the envelopes
+// that it left.
+func (w *worker) transform(ctx context.Context, b *batch) error {
+	kept := b.decoded
+	if w.chain != nil {
+		var err error
+		kept, err = w.chain.Apply(ctx, b.decoded)
+		var rejected *sink.Rejected
+		if err != nil && !errors.As(err, &rejected) {
+			return err
+		}
+		if rejected != nil {
+			for _, item := range rejected.Items {
+				b.failures = append(b.failures, failure{b.raw(b.decoded[item.Index].Offset), stageTransform, item.Reason})
+			}
+		}
+	}
+	b.kept = b.kept[:0]
+	for _, r := range kept {
+		keep, err := enrich.Flatten{}.Apply(r)
+		if err != nil {
+			b.failures = append(b.failures, failure{b.raw(r.Offset), stageTransform, err})
+		} else if keep {
+			b.kept = append(b.kept, r)
+		}
+	}
+	b.records = b.kept
+	b.sortFailures()
+	return nil
+}
+
+// setAside deals with a record that can never be written: it goes to the dead
+// letters, where errors are tolerated at once, else when a person says so.
+func (w *worker) setAside(ctx context.Context, f failure) error {
+	if !w.runner.config.Tolerate {
+		if err := w.untilSkipped(ctx, &f); err != nil {
+			return err
+		}
+	}
+	return w.deadLetter(ctx, []failure{f})
+}
+
+// deadLetter returns once the records are acknowledged by the dead letter topic.
+func (w *worker) deadLetter(ctx context.Context, failures []failure) error {
+	for i := range failures {
+		w.countRejected(&failures[i])
+	}
+	return w.retry(ctx, "writing dead letters", func(ctx context.Context) error {
+		return w.runner.letters.send(ctx, failures)
+	})
+}
+
+// skip is a person's word that a partition may move past a record.
+type skip struct {
+	offset int64
+	answer chan error // has room for one
+}
+
+// untilSkipped fails the partition until a person skips the record.
+func (w *worker) untilSkipped(ctx context.Context, f *failure) error {
+	w.fail(&stuckError{f})
+	w.log.Error("a record can never be written; its partition stops",
+		zap.Int64("offset", f.raw.Offset), zap.ByteString("key", shown(f.raw.Key)), zap.String("stage", string(f.stage)), zap.Error(f.err))
+	for {
+		select {
+		case s := <-w.skips:
+			if s.offset != f.raw.Offset {
+				s.answer <- fmt.Errorf("the partition is stuck at offset %d, not at %d", f.raw.Offset, s.offset)
+				continue
+			}
+			w.recover()
+			s.answer <- nil
+			return nil
+		case <-w.draining:
+			return errDrained
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// stuckError is why a partition fails at a record.
+type stuckError struct{ failure *failure }
+
+func (s *stuckError) Error() string {
+	r := s.failure.raw
+	return fmt.Sprintf("offset %d of %s-%d, key %s (%s): %v", r.Offset, r.Topic, r.Partition, shown(r.Key), s.failure.stage, s.failure.err)
+}
+
+// shown is as much of a key as fits a message.
+func shown(key []byte) []byte {
+	const longest = 200
+	if key == nil {
+		return []byte("null")
+	}
+	return key[:min(len(key), longest)]
+}
+
+// unpaused waits while the partition is paused.
+func (w *worker) unpaused(ctx context.Context) error {
+	for {
+		paused := w.pausedUntil()
+		if paused == nil {
+			return nil
+		}
+		if err := w.flow.idle(ctx); err != nil {
+			return err
+		}
+		select {
+		case <-paused:
+		case <-w.draining:
+			return errDrained
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// fill takes records from the inbox up to the limits and reports whether one is
+// reached.
+func (b *batch) fill(in *inbox, limits Limits) (full bool) {
+	b.raws = in.take(b.raws, func(r *kgo.Record) bool {
+		size := int64(len(r.Key) + len(r.Value))
+		if full = len(b.raws)+b.taken >= limits.Records || (b.bytes > 0 && b.bytes+size > int64(limits.Bytes)); full {
+			return false
+		}
+		b.bytes += size
+		b.taken++
+		return true
+	})
+	b.taken = 0
+	return full || len(b.raws) >= limits.Records || b.bytes >= int64(limits.Bytes)
+}
+
+// advice is what to do about a partition that failed.
+func advice(err error, l *Lease) (text, do string, at *admin.Record) {
+	var stopped *sink.Stopped
+	var stuck *stuckError
+	switch {
+	case errors.As(err, &stuck):
+		raw := stuck.failure.raw
+		at = &admin.Record{Topic: raw.Topic, Partition: raw.Partition, Offset: raw.Offset}
+		return err.Error(), fmt.Sprintf("mend the cause and restart, or move the record to the dead letters: weirctl skip --topic %s --partition %d --offset %d",
+			raw.Topic, raw.Partition, raw.Offset), at
+	case errors.As(err, &stopped):
+		return fmt.Sprintf("%s-%d: %v", l.Topic(), l.Partition(), stopped.Reason), stopped.Advice, nil
+	}
+	return err.Error(), "", nil
+}

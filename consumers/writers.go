@@ -1,0 +1,138 @@
+package consumers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/weir-cdc/weir/internal/cdc"
+	"github.com/weir-cdc/weir/internal/sink"
+)
+
+// writerFlow runs a sink.Writer: write, then commit what is durable. Committing
+// late is safe, since a record that is written twice does no harm; so commits
+// are held back a little, and one covers several batches.
+type writerFlow struct {
+	w      *worker
+	writer sink.Writer
+	mark   mark
+
+	durable   int64 // one past the last offset that needs no further work
+	epoch     int32 // of the record before
+	committed int64
+	last      time.Time // of the last commit
+}
+
+func newWriterFlow(w *worker, writer sink.Writer) *writerFlow {
+	return &writerFlow{w: w, writer: writer}
+}
+
+// open judges the committed offset. A partition without one begins where
+// auto.offset.reset points, and commits that at once: it says when reading
+// began, and that nothing before it was ever read.
+func (f *writerFlow) open(ctx context.Context) error {
+	l := f.w.lease
+	had := l.Committed()
+	f.mark.topicID = l.TopicID()
+	f.durable, f.epoch, f.committed = l.Start(), had.LeaderEpoch, had.Offset
+	if had.Offset < 0 {
+		if l.Start() < 0 {
+			return &sink.Stopped{Reason: errors.New("the group has no offset, and auto.offset.reset is none"), Advice: "set an offset with weirctl reset, or auto.offset.reset=earliest"}
+		}
+		f.mark.since, f.epoch = f.w.runner.now(), -1
+		return f.commit(ctx)
+	}
+	m, ours, err := parseMark(had.Metadata)
+	if err != nil {
+		return &sink.Stopped{Reason: err, Advice: "use another group.id, or the binary that the group belongs to"}
+	}
+	if ours && m.topicID != f.mark.topicID {
+		return &sink.Stopped{
+			Reason: fmt.Errorf("topic %s was deleted and created again: the committed offset %d is of the old one", l.Topic(), had.Offset),
+			Advice: "rebuild the target (weirctl rebuild), or read the new topic from its beginning (weirctl reset --to earliest)",
+		}
+	}
+	f.mark.since = m.since
+	return f.w.runner.horizon.check(ctx, l, m.since)
+}
+
+// take writes the batch and deals with what the target will never take.
+func (f *writerFlow) take(ctx context.Context, b *batch) error {
+	if len(b.records) > 0 {
+		err := f.w.retry(ctx, "writing", func(ctx context.Context) error { return f.write(ctx, b.records) })
+		var rejected *sink.Rejected
+		if errors.As(err, &rejected) {
+			err = f.reject(ctx, b, rejected)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	f.durable, f.epoch = b.end, b.epoch
+	if f.w.runner.now().Sub(f.last) < f.w.runner.config.CommitEvery {
+		return nil
+	}
+	return f.commit(ctx)
+}
+
+// write is one attempt.
+func (f *writerFlow) write(ctx context.Context, records []*cdc.Record) error {
+	began := time.Now()
+	err := f.writer.Write(ctx, records)
+	f.w.runner.metrics.latency.WithLabelValues(f.w.lease.Topic()).Observe(time.Since(began).Seconds())
+	return err
+}
+
+// reject sets aside what the target refused; everything else of the batch is
+// durable.
+func (f *writerFlow) reject(ctx context.Context, b *batch, rejected *sink.Rejected) error {
+	failures := make([]failure, len(rejected.Items))
+	for i, item := range rejected.Items {
+		failures[i] = failure{b.raw(b.records[item.Index].Offset), stagePut, item.Reason}
+	}
+	if f.w.runner.config.Tolerate {
+		return f.w.deadLetter(ctx, failures)
+	}
+	for i := range failures {
+		if f.durable = failures[i].raw.Offset; i > 0 && failures[i].raw == failures[i-1].raw {
+			continue // one record may have become several
+		}
+		f.epoch = -1
+		if err := f.commit(ctx); err != nil {
+			return err
+		}
+		if err := f.w.setAside(ctx, failures[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// idle commits what waits for it.
+func (f *writerFlow) idle(ctx context.Context) error { return f.commit(ctx) }
+
+// stop commits what is durable, if there is time left for it.
+func (f *writerFlow) stop(ctx context.Context) {
+	if ctx.Err() != nil {
+		return
+	}
+	if err := f.commit(ctx); err != nil && !errors.Is(err, ErrClosed) {
+		f.w.log.Warn("committing before the partition is given up", zap.Error(err))
+	}
+}
+
+// commit commits up to what is durable.
+func (f *writerFlow) commit(ctx context.Context) error {
+	if f.durable == f.committed {
+		return nil
+	}
+	if err := f.w.lease.Commit(ctx, f.durable, f.epoch, f.mark.String()); err != nil {
+		return err
+	}
+	f.committed, f.last = f.durable, f.w.runner.now()
+	f.w.runner.metrics.commits.WithLabelValues(f.w.lease.Topic()).Inc()
+	return nil
+}
