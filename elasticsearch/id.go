@@ -75,7 +75,7 @@ func shortID(dst []byte, at int) (id, full []byte) {
 	if len(full) > 0 && len(full) <= maxID && !bytes.HasPrefix(full, []byte(hashed)) {
 		return dst, nil
 	}
-	full = bytes.Clone(full)
+	full = append([]byte{}, full...) // not nil, even if empty
 	sum := sha256.Sum256(full)
 	return hex.AppendEncode(append(dst[:at], hashed...), sum[:]), full
 }

@@ -117,7 +117,7 @@ func (s *Sink) temporal(f *cdc.Field) property {
 		return property{"type": "keyword"}
 	case cdc.Timestamp, cdc.ConnectTimestamp:
 		if !s.config.ISO {
-			return property{"type": "date", "format": "epoch_millis"}
+			return property{"type": "date", "format": "strict_date_optional_time||epoch_millis"}
 		}
 	case cdc.Date, cdc.ConnectDate, cdc.MicroTimestamp, cdc.NanoTimestamp:
 	case cdc.Time, cdc.ConnectTime, cdc.MicroTime, cdc.NanoTime:

@@ -277,7 +277,7 @@ func (s *Sink) round(ctx context.Context, b *batch, open []*operation) ([]*opera
 			reason = why
 		}
 	}
-	s.adapt(len(still) == 0)
+	s.adapt(len(still) == 0, len(bulks[0].operations))
 	return still, reason
 }
 
@@ -326,13 +326,13 @@ func (s *Sink) settle(b *batch, k *bulk, failure error) (still []*operation, rea
 }
 
 // adapt halves the size of bulks while the cluster refuses some, and lets it
-// grow again after.
-func (s *Sink) adapt(taken bool) {
+// grow again after; size is how many operations the largest bulk had.
+func (s *Sink) adapt(taken bool, size int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if taken {
 		s.limit = min(s.config.BatchSize, s.limit+s.limit/8+1)
 		return
 	}
-	s.limit = max(1, s.limit/2)
+	s.limit = max(1, min(s.limit, size)/2)
 }

@@ -1,0 +1,411 @@
+package elasticsearch
+
+import (
+	"bytes"
+	"context"
+	stdjson "encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	elastic "github.com/elastic/go-elasticsearch/v8"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap/zaptest"
+
+	"github.com/weir-cdc/weir/deploy/local/servers"
+	"github.com/weir-cdc/weir/internal/cdc"
+	"github.com/weir-cdc/weir/internal/config"
+	"github.com/weir-cdc/weir/internal/sink"
+)
+
+var (
+	keySchema   = cdc.NewSchema("shop.orders.Key", cdc.Field{Name: "id", Type: cdc.Int64})
+	valueSchema = cdc.NewSchema("shop.orders.Value",
+		cdc.Field{Name: "id", Type: cdc.Int64},
+		cdc.Field{Name: "city", Type: cdc.Text, Optional: true},
+		cdc.Field{Name: "status", Type: cdc.Text, Semantic: cdc.Enum, SchemaVersion: 1, Optional: true},
+		cdc.Field{Name: "total", Type: cdc.Binary, Semantic: cdc.Decimal, Precision: 30, Scale: 2, Optional: true, SchemaVersion: 1},
+		cdc.Field{Name: "updated", Type: cdc.Text, Semantic: cdc.ZonedTimestamp, SchemaVersion: 1, Optional: true},
+		cdc.Field{Name: "created", Type: cdc.Int64, Semantic: cdc.Timestamp, SchemaVersion: 1, Optional: true},
+		cdc.Field{Name: "day", Type: cdc.Int32, Semantic: cdc.Date, SchemaVersion: 1, Optional: true},
+		cdc.Field{Name: "attrs", Type: cdc.Text, Semantic: cdc.JSON, SchemaVersion: 1, Optional: true})
+)
+
+func parse(t testing.TB, properties map[string]string) Config {
+	t.Helper()
+	all := map[string]string{"name": servers.Unique(t, "search"), "connection.url": "http://127.0.0.1:1", "max.retries": "8", "retry.backoff.ms": "20"}
+	for k, v := range properties {
+		all[k] = v
+	}
+	v, _, err := config.Parse(all, Properties, config.Common)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := NewConfig(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func open(t testing.TB, properties map[string]string) *Sink {
+	t.Helper()
+	if properties == nil {
+		properties = map[string]string{}
+	}
+	if properties["connection.url"] == "" {
+		properties["connection.url"] = servers.Elasticsearch(t)
+	}
+	s, err := New(context.Background(), parse(t, properties), zaptest.NewLogger(t), prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// row is a record with a value for the index route.
+func row(route string, id int64, version uint64, city string) *cdc.Record {
+	r := gone(route, id, version)
+	r.Deleted, r.Tombstone = false, false
+	r.Value = new(cdc.Row)
+	r.Value.Reset(valueSchema)
+	v := r.Value.Values
+	v[0], v[1], v[2] = cdc.Int(id), cdc.String([]byte(city)), cdc.String([]byte("PAID"))
+	v[3] = cdc.BigDecimal([]byte{0x12, 0x34, 0x56, 0x78, 0x9a, 0xbc, 0xde, 0xf0, 0x12, 0x34})
+	v[4], v[5], v[6] = cdc.String([]byte("2026-11-23T10:00:00.123456Z")), cdc.Int(1795427999123), cdc.Int(20780)
+	v[7] = cdc.String([]byte(`{"a":[1,2]}`))
+	return r
+}
+
+func gone(route string, id int64, version uint64) *cdc.Record {
+	key := new(cdc.Row)
+	key.Reset(keySchema)
+	key.Values[0] = cdc.Int(id)
+	return &cdc.Record{Origin: cdc.Origin{Topic: "shop." + route}, Route: route, Key: key, Version: version, Domain: "weir:shop", Deleted: true, Tombstone: true}
+}
+
+func write(t testing.TB, s *Sink, records ...*cdc.Record) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	return s.Write(ctx, records)
+}
+
+func mustWrite(t testing.TB, s *Sink, records ...*cdc.Record) {
+	t.Helper()
+	if err := write(t, s, records...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// ask is a client of its own, which knows nothing of the sink.
+func ask(t testing.TB, method, path string, body string) map[string]any {
+	t.Helper()
+	client, err := elastic.NewClient(elastic.Config{Addresses: []string{servers.Elasticsearch(t)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	request, _ := http.NewRequest(method, path, strings.NewReader(body))
+	request.Header.Set("Content-Type", "application/json")
+	response, err := client.Perform(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	d := stdjson.NewDecoder(response.Body)
+	d.UseNumber()
+	out := map[string]any{}
+	if err := d.Decode(&out); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// document is a document's source, nil if there is none.
+func source(t testing.TB, index string, id string) map[string]any {
+	t.Helper()
+	found, _ := ask(t, "GET", "/"+index+"/_doc/"+id, "")["_source"].(map[string]any)
+	return found
+}
+
+func indexName(t testing.TB) string { return strings.ToLower(servers.Unique(t, "orders")) }
+
+func TestWriteAndDelete(t *testing.T) {
+	s, name := open(t, nil), indexName(t)
+	mustWrite(t, s, row(name, 1, 10, "Rome"), row(name, 2, 11, "Oslo"), row(name, 1, 12, "Bern"))
+	got := source(t, name, "1") // by the alias, as a reader does
+	want := `Bern 859680582837069624161.80 2026-11-23T10:00:00.123456Z 1795427999123 20780 {"a":[1,2]}`
+	if text := fmt.Sprint(got["city"], " ", got["total"], " ", got["updated"], " ", got["created"], " ", got["day"], " ", got["attrs"]); text != want {
+		t.Errorf("document 1 is\n%s, want\n%s", text, want)
+	}
+	mustWrite(t, s, gone(name, 1, 13))
+	if got := source(t, name, "1"); got != nil {
+		t.Errorf("document 1 is still %v", got)
+	}
+	if got := source(t, name, "2"); got == nil {
+		t.Error("document 2 is gone")
+	}
+}
+
+// TestMapping: fields get their types before the first document, and those that
+// come later get theirs when they come.
+func TestMapping(t *testing.T) {
+	s, name := open(t, nil), indexName(t)
+	mustWrite(t, s, row(name, 1, 1, "Rome"))
+	wider := row(name, 2, 2, "Oslo")
+	wider.Value.Reset(valueSchema.With(cdc.Field{Name: "note", Type: cdc.Text, Optional: true, Semantic: cdc.UUID}))
+	wider.Value.Values[0] = cdc.Int(2)
+	mustWrite(t, s, wider)
+	mappings := ask(t, "GET", "/"+name+"/_mapping", "")[name+"-g1"].(map[string]any)["mappings"].(map[string]any)["properties"].(map[string]any)
+	for field, want := range map[string]string{"id": "long", "city": "text", "status": "keyword", "total": "double", "updated": "date", "created": "date", "day": "integer", "attrs": "text", "note": "keyword"} {
+		m, _ := mappings[field].(map[string]any)
+		if m == nil || m["type"] != want {
+			t.Errorf("%s is mapped as %v, want %s", field, m, want)
+		}
+	}
+	ask(t, "POST", "/"+name+"/_refresh", "")
+	found := ask(t, "POST", "/"+name+"/_search", `{"query":{"bool":{"filter":[{"term":{"status":"PAID"}},{"range":{"updated":{"gte":"2026-11-23T09:00:00Z"}}},{"range":{"created":{"lt":"2026-11-24"}}},{"match":{"city":"rome"}}]}}}`)
+	if total := found["hits"].(map[string]any)["total"].(map[string]any)["value"]; fmt.Sprint(total) != "1" {
+		t.Errorf("the search found %v", found)
+	}
+}
+
+// TestStaleWrites: what comes late changes nothing, neither an update nor one
+// that a delete followed.
+func TestStaleWrites(t *testing.T) {
+	s, name := open(t, nil), indexName(t)
+	mustWrite(t, s, row(name, 1, 10, "new"))
+	mustWrite(t, s, row(name, 1, 9, "old"))
+	if got := source(t, name, "1")["city"]; got != "new" {
+		t.Errorf("the city is %v: an older write won", got)
+	}
+	mustWrite(t, s, gone(name, 1, 11))
+	mustWrite(t, s, row(name, 1, 10, "new"))
+	if got := source(t, name, "1"); got != nil {
+		t.Errorf("a write that is older than the delete brought %v back", got)
+	}
+	mustWrite(t, s, gone(name, 99, 20)) // never there
+	mustWrite(t, s, row(name, 99, 19, "late"))
+	if got := source(t, name, "99"); got != nil {
+		t.Errorf("a delete that came first did not keep %v out", got)
+	}
+}
+
+// TestLongAndEmptyIDs: a single one that Elasticsearch refuses would fail a
+// whole bulk request.
+func TestLongAndEmptyIDs(t *testing.T) {
+	s, name := open(t, nil), indexName(t)
+	text := cdc.NewSchema("k", cdc.Field{Name: "code", Type: cdc.Text})
+	var records []*cdc.Record
+	keys := []string{"", strings.Repeat("é", 300), "sha256:abc", "fine"}
+	for i, key := range keys {
+		r := row(name, int64(i), uint64(i+1), key)
+		r.Key.Reset(text)
+		r.Key.Values[0] = cdc.String([]byte(key))
+		records = append(records, r)
+	}
+	mustWrite(t, s, records...)
+	for _, key := range keys {
+		id, full := shortID([]byte(key), 0)
+		got := source(t, name, string(id))
+		if got["city"] != key {
+			t.Errorf("the document of key %.10q is %v", key, got)
+		}
+		if full != nil && got[keyField] != key {
+			t.Errorf("the document of key %.10q does not keep it: %v", key, got)
+		}
+	}
+}
+
+// TestRejectedItem: one record that does not fit the mapping is named, and the
+// others of its batch are written.
+func TestRejectedItem(t *testing.T) {
+	s, name := open(t, nil), indexName(t)
+	bad := row(name, 2, 2, "Oslo")
+	bad.Value.Values[4] = cdc.String([]byte("not a date"))
+	var rejected *sink.Rejected
+	err := write(t, s, row(name, 1, 1, "Rome"), bad, row(name, 3, 3, "Bern"))
+	if !errors.As(err, &rejected) || len(rejected.Items) != 1 || rejected.Items[0].Index != 1 || !strings.Contains(err.Error(), "updated") {
+		t.Fatalf("the batch: %v", err)
+	}
+	for id, want := range map[string]bool{"1": true, "2": false, "3": true} {
+		if got := source(t, name, id); (got != nil) != want {
+			t.Errorf("document %s is %v", id, got)
+		}
+	}
+}
+
+// TestBadRoute: a topic that cannot name an index rejects its record.
+func TestBadRoute(t *testing.T) {
+	s := open(t, nil)
+	var rejected *sink.Rejected
+	if err := write(t, s, row("a,b", 1, 1, "Rome")); !errors.As(err, &rejected) {
+		t.Errorf("the record: %v", err)
+	}
+}
+
+// TestDomain: versions that count something else stop the sink, also another
+// process's.
+func TestDomain(t *testing.T) {
+	name := indexName(t)
+	mustWrite(t, open(t, nil), row(name, 1, 1, "Rome"))
+	r := row(name, 1, 100, "Oslo")
+	r.Domain = "offset"
+	var domain *DomainError
+	if err := write(t, open(t, nil), r); !errors.As(err, &domain) {
+		t.Errorf("a record of another domain: %v", err)
+	}
+	other := row(name, 2, 100, "Oslo") // another topic may count otherwise
+	other.Topic, other.Domain = "legacy.orders", "offset"
+	mustWrite(t, open(t, nil), other)
+}
+
+// TestPlainIndex: an index that exists under the plain name is written to as it
+// is.
+func TestPlainIndex(t *testing.T) {
+	name := indexName(t)
+	ask(t, "PUT", "/"+name, "")
+	mustWrite(t, open(t, nil), row(name, 1, 1, "Rome"))
+	if got := ask(t, "GET", "/"+name+"/_doc/1", ""); got["_index"] != name {
+		t.Errorf("the document went to %v", got["_index"])
+	}
+}
+
+// faults is a cluster that refuses some requests, in front of the real one.
+type faults struct {
+	performer
+	fail  func(n int64, r *http.Request) *http.Response
+	calls atomic.Int64
+}
+
+// Perform answers with a fault, or asks the real cluster.
+func (f *faults) Perform(r *http.Request) (*http.Response, error) {
+	if strings.HasPrefix(r.URL.Path, "/_bulk") {
+		if response := f.fail(f.calls.Add(1), r); response != nil {
+			return response, nil
+		}
+	}
+	return f.performer.Perform(r)
+}
+
+func answerOf(status int, body string) *http.Response {
+	recorder := &http.Response{StatusCode: status, Status: fmt.Sprint(status), Header: http.Header{}, Body: nopCloser{bytes.NewReader([]byte(body))}}
+	return recorder
+}
+
+type nopCloser struct{ *bytes.Reader }
+
+func (nopCloser) Close() error { return nil }
+
+// TestBusyItems: items that the cluster refuses for now are sent again, those
+// alone, until they are taken; and so is a whole request.
+func TestBusyItems(t *testing.T) {
+	s, name := open(t, nil), indexName(t)
+	mustWrite(t, s, row(name, 100, 1, "Rome")) // the index exists
+	var sizes []int
+	f := &faults{performer: s.client, fail: func(n int64, r *http.Request) *http.Response {
+		body := new(bytes.Buffer)
+		body.ReadFrom(r.Body)
+		r.Body = nopCloser{bytes.NewReader(body.Bytes())}
+		sizes = append(sizes, strings.Count(body.String(), `{"index":`))
+		switch n {
+		case 1:
+			return answerOf(429, `{"error":{"type":"es_rejected_execution_exception","reason":"full"}}`)
+		case 2: // the first item was taken before, so it is not sent again
+			return answerOf(200, `{"errors":true,"items":[{"index":{"status":200}},{"index":{"status":429,"error":{"type":"es_rejected_execution_exception","reason":"full"}}}]}`)
+		}
+		return nil
+	}}
+	s.client = f
+	mustWrite(t, s, row(name, 1, 2, "Oslo"), row(name, 2, 3, "Bern"))
+	if got := fmt.Sprint(sizes); got != "[2 1 1 1]" {
+		t.Errorf("requests of %s operations; want the refused one halved, and only what is open sent again", got)
+	}
+	if got := source(t, name, "2"); got["city"] != "Bern" {
+		t.Errorf("document 2 is %v", got)
+	}
+}
+
+// TestGivesBack: a cluster that refuses for long gives the batch back with the
+// reason, to be tried again later.
+func TestGivesBack(t *testing.T) {
+	s, name := open(t, map[string]string{"max.retries": "1"}), indexName(t)
+	s.client = &faults{performer: s.client, fail: func(int64, *http.Request) *http.Response {
+		return answerOf(503, `{"error":{"type":"unavailable","reason":"no shard"}}`)
+	}}
+	err := write(t, s, row(name, 1, 1, "Rome"))
+	var rejected *sink.Rejected
+	if err == nil || errors.As(err, &rejected) || !strings.Contains(err.Error(), "no shard") {
+		t.Errorf("the batch: %v", err)
+	}
+}
+
+// TestOneOperationAtATime: while an operation of a document is not answered, no
+// other one of it is sent, whichever partition it comes from.
+func TestOneOperationAtATime(t *testing.T) {
+	s, name := open(t, nil), indexName(t)
+	mustWrite(t, s, row(name, 100, 1, "Rome"))
+	held, release := make(chan struct{}), make(chan struct{})
+	var sent atomic.Int64
+	s.client = &faults{performer: s.client, fail: func(n int64, _ *http.Request) *http.Response {
+		sent.Add(1)
+		if n == 1 {
+			close(held)
+			<-release
+		}
+		return nil
+	}}
+	done := make(chan error, 2)
+	go func() { done <- s.Write(context.Background(), []*cdc.Record{row(name, 1, 2, "first")}) }()
+	<-held
+	go func() { done <- s.Write(context.Background(), []*cdc.Record{gone(name, 1, 3)}) }()
+	other := make(chan error, 1)
+	go func() { other <- s.Write(context.Background(), []*cdc.Record{row(name, 2, 4, "other")}) }()
+	if err := <-other; err != nil { // another document does not wait
+		t.Fatal(err)
+	}
+	if n := sent.Load(); n != 2 {
+		t.Errorf("%d requests were sent while document 1 was busy, want 2", n)
+	}
+	close(release)
+	for range 2 {
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := source(t, name, "1"); got != nil {
+		t.Errorf("document 1 is %v", got)
+	}
+}
+
+// TestPromote: a rebuild fills the indexes of the next generation, readers see
+// the old ones until the alias moves, and the old ones stay.
+func TestPromote(t *testing.T) {
+	name, connector := indexName(t), servers.Unique(t, "search")
+	live := open(t, map[string]string{"name": connector})
+	mustWrite(t, live, row(name, 1, 1, "old"), row(name, 2, 2, "vanished"))
+	rebuilt := open(t, map[string]string{"name": connector, "index.generation": "2"})
+	mustWrite(t, rebuilt, row(name, 1, 1, "rebuilt"))
+	if got := source(t, name, "1")["city"]; got != "old" {
+		t.Errorf("a reader sees %v before the alias moves", got)
+	}
+	if err := rebuilt.Promote(context.Background(), "weir-search-g2"); err != nil {
+		t.Fatal(err)
+	}
+	if got := source(t, name, "1")["city"]; got != "rebuilt" {
+		t.Errorf("a reader sees %v after the alias moved", got)
+	}
+	if got := source(t, name, "2"); got != nil {
+		t.Errorf("a reader still sees %v", got)
+	}
+	if got := source(t, name+"-g1", "2"); got == nil {
+		t.Error("the old index is gone")
+	}
+	if next := open(t, map[string]string{"name": connector}); next.generation != 2 {
+		t.Errorf("a sink that starts now writes to generation %d", next.generation)
+	}
+}
