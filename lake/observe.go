@@ -141,7 +141,7 @@ func (c *column) needed(v *cdc.Value) (shape, error) {
 	}
 	switch c.shape.kind {
 	case int32s, int64s:
-		return observeInt(v)
+		return c.observeInt(v)
 	case date:
 		return c.shape, errRange
 	case timestamp:
@@ -166,9 +166,12 @@ func orFormat(ok bool) error {
 }
 
 // observeInt is for integers that are larger than their column.
-func observeInt(v *cdc.Value) (shape, error) {
-	switch v.Kind() {
+func (c *column) observeInt(v *cdc.Value) (shape, error) {
+	switch n := v.Int(); v.Kind() {
 	case cdc.KindInt:
+		if c.shape.kind == int32s && n == math.MinInt32 {
+			return c.shape, nil
+		}
 		return shape{kind: int64s}, nil
 	case cdc.KindUint:
 		return decimalShape(20, 0), nil

@@ -63,26 +63,25 @@ func newRendering(l *Lake, p sink.Partition, start int64, instant time.Time, red
 	return r
 }
 
-// Append takes a batch; see sink.Range.
+// Append takes a batch, up to a record that can never be rendered; see
+// sink.Range.
 func (r *rendering) Append(batch []*cdc.Record) error {
-	var rejected sink.Rejected
 	for i, record := range batch {
-		r.records++
-		if err := r.take(record); err != nil {
-			var fatal *writeError
-			if errors.As(err, &fatal) {
-				return err
+		err := r.take(record)
+		var broken *writeError
+		switch {
+		case errors.As(err, &broken):
+			return err
+		case err != nil:
+			r.deleted = false
+			if broken := r.settle(); broken != nil {
+				return broken
 			}
-			rejected.Items = append(rejected.Items, sink.Rejection{Index: i, Reason: err})
+			return &sink.Rejected{Items: []sink.Rejection{{Index: i, Reason: err}}}
 		}
+		r.records++
 	}
-	if err := r.settle(); err != nil {
-		return err
-	}
-	if len(rejected.Items) > 0 {
-		return &rejected
-	}
-	return nil
+	return r.settle()
 }
 
 // writeError says that a file is broken, unlike errors of single records.
@@ -94,8 +93,7 @@ func (e *writeError) Unwrap() error { return e.err }
 // take puts one record into its file. An error rejects it.
 func (r *rendering) take(record *cdc.Record) error {
 	echo := r.echoes(record)
-	r.remember(record)
-	if echo || record.Tombstone && r.lake.config.NullValues == nullIgnore {
+	if r.remember(record); echo || record.Tombstone && r.lake.config.NullValues == nullIgnore {
 		return nil
 	}
 	if record.Tombstone && r.lake.config.NullValues == nullFail {
@@ -142,7 +140,11 @@ func entryOf(record *cdc.Record) entry {
 // echoes reports whether record is the tombstone directly after its delete,
 // which says nothing more.
 func (r *rendering) echoes(record *cdc.Record) bool {
-	return record.Tombstone && r.deleted && bytes.Equal(record.RawKey, r.deletedKey)
+	return echo(record, r.deleted, r.deletedKey)
+}
+
+func echo(record *cdc.Record, afterDelete bool, of []byte) bool {
+	return record.Tombstone && afterDelete && bytes.Equal(record.RawKey, of)
 }
 
 func (r *rendering) remember(record *cdc.Record) {
@@ -264,17 +266,36 @@ func (r *rendering) sendParts(ctx context.Context, f *file) error {
 	return nil
 }
 
-// Due reports whether the range should end; see sink.Range.
-func (r *rendering) Due(now time.Time, next *cdc.Record) bool {
-	switch {
-	case r.records == 0:
-		return false
-	case next != nil && r.echoes(next): // a delete and its tombstone stay together
-		return false
-	case next == nil && r.deleted && r.pace.fresh(now, r.records):
+// Fit says how many records still belong to the range; see sink.Range.
+func (r *rendering) Fit(now time.Time, next []*cdc.Record) int {
+	n := 0
+	for n < len(next) && (r.records+n == 0 || !r.full(now, next[n], r.records+n)) {
+		n++
+	}
+	if n < len(next) && r.echoesLast(next, n) { // a delete and its tombstone stay together
+		n++
+	}
+	return n
+}
+
+// echoesLast reports whether next[n] is the tombstone of the delete before it.
+func (r *rendering) echoesLast(next []*cdc.Record, n int) bool {
+	if n == 0 {
+		return r.echoes(next[0])
+	}
+	return echo(next[n], next[n-1].Deleted && !next[n-1].Tombstone, next[n-1].RawKey)
+}
+
+// Due reports whether the range should end now; see sink.Range.
+func (r *rendering) Due(now time.Time) bool {
+	if r.records == 0 || r.deleted && r.pace.fresh(now, r.records) {
 		return false
 	}
-	return r.forced.Load() || r.pace.due(now, next, r.records)
+	return r.full(now, nil, r.records)
+}
+
+func (r *rendering) full(now time.Time, next *cdc.Record, records int) bool {
+	return r.forced.Load() || r.pace.due(now, next, records)
 }
 
 // Records is how many records were appended; see sink.Range.
@@ -365,7 +386,7 @@ func (r *rendering) publishFile(ctx context.Context, f *file) error {
 
 // abortTimeout bounds the clean-up of a discarded range; what it leaves behind
 // the next owner of the partition sweeps.
-const abortTimeout = 5 * time.Second
+const abortTimeout = 2 * time.Second
 
 // Discard lets go of everything; see sink.Range.
 func (r *rendering) Discard() {

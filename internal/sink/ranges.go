@@ -31,8 +31,8 @@ type RangeWriter interface {
 	Empty(ctx context.Context, p Partition) (bool, error)
 	// Open begins the range [start, …) of p; it does no I/O. instant is the
 	// frozen clock for what depends on wall-clock time, the same when a range is
-	// rendered again. redo says that it is: its end is fixed, so Due is not
-	// asked, and files of it that exist already are complete and are kept, since
+	// rendered again. redo says that it is: its end is fixed, so neither Fit nor
+	// Due is asked, and files of it that exist already are complete and are kept, since
 	// the log may no longer have all the records that they were made of.
 	Open(p Partition, start int64, instant time.Time, redo bool) (Range, error)
 }
@@ -49,19 +49,21 @@ type Partition struct {
 // files.
 type Range interface {
 	// Append takes the next records, in offset order; nothing of them is kept
-	// by reference. It does no I/O. A *Rejected error names the records that can
-	// never be rendered; the others were taken. After any other error the range
-	// is of no use: the runtime discards it and reads its records again.
+	// by reference. It does no I/O. A *Rejected error names one record that can
+	// never be rendered: those before it were taken, it and those behind it were
+	// not. After any other error the range is of no use.
 	Append(batch []*cdc.Record) error
 	// Advance sends ahead what is ready, of which nothing becomes visible, and
 	// waits while the target's memory budget is spent. It is called after every
 	// Append, and again after a back-off when it returns an error.
 	Advance(ctx context.Context) error
-	// Due reports whether the range should end before the record next is
-	// appended (nil: no further record is at hand), by count, bytes, record
-	// time, wall clock or memory. The runtime asks before every record and, with
-	// nil, about once a second.
-	Due(now time.Time, next *cdc.Record) bool
+	// Fit says how many of the next records still belong to the range, by count,
+	// bytes, record time, wall clock and memory: all of them, or fewer when it
+	// should end before the next one. It is at least one for an empty range.
+	Fit(now time.Time, next []*cdc.Record) int
+	// Due reports whether the range should end though no further record is at
+	// hand; it is asked several times a second. Never for an empty range.
+	Due(now time.Time) bool
 	// Records is how many records were appended, those included of which no file
 	// has a row.
 	Records() int
