@@ -1,6 +1,15 @@
 package main
 
 import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/weir-cdc/weir/elasticsearch"
 	"github.com/weir-cdc/weir/internal/admin"
 	"github.com/weir-cdc/weir/internal/config"
 )
@@ -9,6 +18,9 @@ import (
 type component struct {
 	name   string // the binary
 	listen string // of its HTTP port
+	// group finds the consumer group that is live, given that which the runtime's
+	// configuration says; nil for a capture.
+	group func(ctx context.Context, sources config.Sources, configured string) (string, error)
 	// classes are its connector.class, by their last part; property is one that
 	// only its configurations have.
 	classes  []string
@@ -18,19 +30,47 @@ type component struct {
 var components = []component{
 	{name: "weir-capture", listen: admin.CaptureListen, property: "database.hostname",
 		classes: []string{"MySqlConnector", "MariaDbConnector", "PostgresConnector", "MongoDbConnector"}},
-	{name: "weir-elasticsearch", listen: admin.ElasticsearchListen, property: "connection.url",
+	{name: "weir-elasticsearch", listen: admin.ElasticsearchListen, property: "connection.url", group: liveGroup,
 		classes: []string{"ElasticsearchSinkConnector"}},
-	{name: "weir-redis", listen: admin.RedisListen, property: "redis.hosts", classes: []string{"RedisSinkConnector"}},
-	{name: "weir-lake", listen: admin.LakeListen, property: "s3.bucket.name", classes: []string{"S3SinkConnector"}},
+	{name: "weir-redis", listen: admin.RedisListen, property: "redis.hosts", group: configuredGroup, classes: []string{"RedisSinkConnector"}},
+	{name: "weir-lake", listen: admin.LakeListen, property: "s3.bucket.name", group: configuredGroup, classes: []string{"S3SinkConnector"}},
 }
 
-// componentOf says which component a configuration file is for.
-func componentOf(file string, environ []string) (component, error) {
+// configuredGroup is the group of a sink that has one only.
+func configuredGroup(_ context.Context, _ config.Sources, configured string) (string, error) {
+	return configured, nil
+}
+
+// liveGroup is the group that keeps the live generation of the indexes up to
+// date, which a rebuild changes.
+func liveGroup(ctx context.Context, sources config.Sources, configured string) (string, error) {
+	v, err := config.LoadPart(sources, config.Common, elasticsearch.Properties)
+	if err != nil {
+		return "", err
+	}
+	cfg, err := elasticsearch.NewConfig(v)
+	if err = v.Complete(nil, err); err != nil {
+		return "", err
+	}
+	cfg.Generation = 0
+	sink, err := elasticsearch.New(ctx, cfg, zap.NewNop(), prometheus.NewRegistry())
+	if err != nil {
+		return "", fmt.Errorf("%w from Elasticsearch, which says what group is live (or name it with --group): %w", admin.ErrNoAnswer, err)
+	}
+	live, err := sink.Live(ctx)
+	if err != nil {
+		return "", fmt.Errorf("%w from Elasticsearch, which says what group is live (or name it with --group): %w", admin.ErrNoAnswer, err)
+	}
+	return cmp.Or(live.Group, configured), nil
+}
+
+// componentOf says which component a configuration is for.
+func componentOf(sources config.Sources) (component, error) {
 	table := config.Table{Properties: []config.Property{{Name: "connector.class", Type: config.Class}}}
 	for _, c := range components {
 		table.Properties = append(table.Properties, config.Property{Name: c.property})
 	}
-	v, err := config.LoadPart(config.Sources{Files: []string{file}, Environ: environ}, table)
+	v, err := config.LoadPart(sources, table)
 	if err != nil {
 		return component{}, err
 	}
@@ -47,5 +87,5 @@ func componentOf(file string, environ []string) (component, error) {
 			return c, nil
 		}
 	}
-	return component{}, v.Error("connector.class", "the class of a component in "+file+", such as "+components[1].classes[0])
+	return component{}, v.Error("connector.class", "the class of a component in "+strings.Join(sources.Files, " ")+", such as "+components[1].classes[0])
 }

@@ -12,19 +12,22 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/weir-cdc/weir/consumers"
 )
 
 // goal is where the offsets of a group are to be moved.
 type goal struct {
-	kind   string // earliest, latest, time, offset
+	kind   string // earliest, latest, current, time, offset
 	time   time.Time
 	offset int64
 }
 
-// parseGoal reads earliest, latest, a time (RFC 3339 or a date), or an offset.
+// parseGoal reads earliest, latest, current, a time (RFC 3339 or a date), or an offset.
 func parseGoal(text string) (goal, error) {
 	switch text {
-	case "earliest", "latest":
+	case "earliest", "latest", "current":
 		return goal{kind: text}, nil
 	}
 	if offset, err := strconv.ParseInt(text, 10, 64); err == nil && offset >= 0 {
@@ -35,7 +38,7 @@ func parseGoal(text string) (goal, error) {
 			return goal{kind: "time", time: at}, nil
 		}
 	}
-	return goal{}, fmt.Errorf("%w: --to %q; want earliest, latest, a time such as 2026-11-22T10:00:00Z, or an offset", errUsage, text)
+	return goal{}, fmt.Errorf("%w: --to %q; want earliest, latest, current, a time such as 2026-11-22T10:00:00Z, or an offset", errUsage, text)
 }
 
 // move is what becomes of the offset of one partition.
@@ -70,6 +73,9 @@ func empty(ctx context.Context, cluster *kadm.Client, group string) error {
 		return fmt.Errorf("asking for group %s: %w", group, err)
 	}
 	d := described[group]
+	if errors.Is(d.Err, kerr.GroupIDNotFound) {
+		return nil
+	}
 	if d.Err != nil {
 		return fmt.Errorf("asking for group %s: %w", group, d.Err)
 	}
@@ -108,8 +114,14 @@ func plan(ctx context.Context, cluster *kadm.Client, group string, c chosen, to 
 				continue
 			}
 			m := move{topic: topic, partition: partition, committed: -1, start: starts[topic][partition].Offset, end: ends[topic][partition].Offset}
-			if have, ok := committed.Lookup(topic, partition); ok && have.Err == nil {
-				m.committed = have.At
+			have, ok := committed.Lookup(topic, partition)
+			if err := errors.Join(have.Err, consumers.CheckReset(have.Metadata)); ok && err != nil {
+				return nil, fmt.Errorf("%s-%d: %w", topic, partition, err)
+			} else if ok {
+				m.committed, m.epoch = have.At, have.LeaderEpoch
+			}
+			if to.kind == "current" && m.committed < 0 {
+				continue
 			}
 			m.to, m.epoch = m.target(to, times)
 			moves = append(moves, m)
@@ -122,6 +134,8 @@ func plan(ctx context.Context, cluster *kadm.Client, group string, c chosen, to 
 // where that is known, else -1.
 func (m move) target(to goal, times kadm.ListedOffsets) (int64, int32) {
 	switch to.kind {
+	case "current":
+		return m.committed, m.epoch
 	case "earliest":
 		return m.start, -1
 	case "offset":
@@ -162,12 +176,12 @@ func none(offset int64) string {
 	return count(offset)
 }
 
-// commit moves the offsets of a group without members. metadata is kept beside
-// each of them.
-func commit(ctx context.Context, cluster *kadm.Client, group string, moves []move, metadata string) error {
+// commit moves the offsets of a group without members, and keeps beside each
+// what metadata says of it.
+func commit(ctx context.Context, cluster *kadm.Client, group string, moves []move, metadata func(move) string) error {
 	offsets := make(kadm.Offsets)
 	for _, m := range moves {
-		offsets.Add(kadm.Offset{Topic: m.topic, Partition: m.partition, At: m.to, LeaderEpoch: m.epoch, Metadata: metadata})
+		offsets.Add(kadm.Offset{Topic: m.topic, Partition: m.partition, At: m.to, LeaderEpoch: m.epoch, Metadata: metadata(m)})
 	}
 	answers, err := cluster.CommitOffsets(ctx, group, offsets)
 	if err == nil {

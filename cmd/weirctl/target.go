@@ -102,11 +102,12 @@ func (t *targets) transport() (*http.Transport, error) {
 
 // configured finds a component by its configuration.
 func (t *targets) configured(file string) (target, error) {
-	kind, err := componentOf(file, t.environ)
+	sources := config.Sources{Files: []string{file}, Environ: t.environ}
+	kind, err := componentOf(sources)
 	if err != nil {
 		return target{}, err
 	}
-	v, err := config.LoadPart(config.Sources{Files: []string{file}, Environ: t.environ}, config.Common, admin.Properties(kind.listen))
+	v, err := config.LoadPart(sources, config.Common, admin.Properties(kind.listen))
 	if err != nil {
 		return target{}, err
 	}
