@@ -2,7 +2,10 @@
 // follows the definitions of tables through DDL, and turns row images into rows.
 package mysql
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Definition is a table as it was at some position of the log. It is
 // immutable; DDL makes another.
@@ -18,6 +21,24 @@ type Definition struct {
 	// NOT NULL, used where there is no primary key.
 	PrimaryKey []string `json:"primary,omitempty"`
 	Unique     []string `json:"unique,omitempty"`
+	// Keys are all other keys in the order of their declaration. Unique follows
+	// from them.
+	Keys []Key `json:"keys,omitempty"`
+	// Versioned says that MariaDB keeps the history of rows (system versioning),
+	// Sequence that this is no table but a MariaDB sequence.
+	Versioned bool `json:"versioned,omitempty"`
+	Sequence  bool `json:"sequence,omitempty"`
+}
+
+// Key is an index of a table, other than the primary key.
+type Key struct {
+	Name    string   `json:"name"`
+	Unique  bool     `json:"unique,omitempty"`
+	Columns []string `json:"columns,omitempty"`
+	// Prefix says that it has only the beginning of a column, Expression that it
+	// has something else than columns.
+	Prefix     bool `json:"prefix,omitempty"`
+	Expression bool `json:"expression,omitempty"`
 }
 
 // Column is one column of a Definition.
@@ -80,4 +101,43 @@ func (d *Definition) Key() []string {
 		return d.PrimaryKey
 	}
 	return d.Unique
+}
+
+// chooseUnique sets Unique: of the unique keys whose columns are all NOT NULL
+// the first, one of whole columns before one of prefixes, as the servers order
+// them.
+func (d *Definition) chooseUnique() {
+	d.Unique = nil
+	for _, prefix := range []bool{false, true} {
+		for i := range d.Keys {
+			if k := &d.Keys[i]; d.Unique == nil && k.Prefix == prefix && d.identifies(k) {
+				d.Unique = slices.Clone(k.Columns)
+			}
+		}
+	}
+}
+
+// identifies reports whether k tells rows apart.
+func (d *Definition) identifies(k *Key) bool {
+	if !k.Unique || k.Expression || len(k.Columns) == 0 {
+		return false
+	}
+	for _, name := range k.Columns {
+		if c := d.Column(name); c == nil || c.Optional || c.Hidden {
+			return false
+		}
+	}
+	return true
+}
+
+// clone is a copy whose columns and keys can be changed.
+func (d *Definition) clone() *Definition {
+	out := *d
+	out.Columns = slices.Clone(d.Columns)
+	out.PrimaryKey = slices.Clone(d.PrimaryKey)
+	out.Keys = slices.Clone(d.Keys)
+	for i := range out.Keys {
+		out.Keys[i].Columns = slices.Clone(out.Keys[i].Columns)
+	}
+	return &out
 }

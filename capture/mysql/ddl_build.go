@@ -1,0 +1,425 @@
+package mysql
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// tableBuilder makes a Definition of what CREATE and ALTER TABLE say. Its
+// errors mean that the table was not what it was thought to be.
+type tableBuilder struct {
+	session  *ddlSession
+	d        *Definition
+	database ddlLocale // the database's default
+	locale   ddlLocale // the table's default
+	// columns are those of the new table while it is being made; was is the name
+	// that an existing one has had.
+	columns []builtColumn
+}
+
+type builtColumn struct {
+	Column
+	was string
+}
+
+// create makes the table of a CREATE TABLE.
+func (b *tableBuilder) create(c *ddlCreate) error {
+	if b.locale.charset == "" {
+		return fmt.Errorf("the default character set of database %s is not known", b.d.Database)
+	}
+	b.d.Charset, b.d.Collation = b.locale.charset, b.locale.collation
+	var keys []ddlKey
+	bounds := false
+	for i := range c.columns {
+		column := &c.columns[i]
+		bounds = bounds || column.rowBound
+		b.columns = append(b.columns, builtColumn{Column: b.column(column)})
+		keys = append(keys, columnKeys(column)...)
+	}
+	b.finishColumns()
+	if c.versioned {
+		b.addVersioning(bounds)
+	}
+	b.addKeys(append(keys, c.keys...))
+	return b.finish()
+}
+
+// columnKeys are the keys that a column's attributes ask for.
+func columnKeys(c *ddlColumn) []ddlKey {
+	var out []ddlKey
+	if c.primary {
+		out = append(out, ddlKey{primary: true, columns: []string{c.Name}})
+	}
+	if c.unique || c.serial {
+		out = append(out, ddlKey{unique: true, columns: []string{c.Name}})
+	}
+	return out
+}
+
+// column completes a column with the table's defaults.
+func (b *tableBuilder) column(c *ddlColumn) Column {
+	out := c.Column
+	out.AutoIncrement = c.AutoIncrement || c.serial
+	out.Optional = c.null != nullNo && !c.primary && !out.AutoIncrement && !c.rowBound
+	if out.Type == "TIMESTAMP" && b.session.implicitTimestamps {
+		out.Optional = c.null == nullYes
+	}
+	b.characterSet(&out, c.binary)
+	return out
+}
+
+// binaryTypes are what character types are with the character set binary.
+var binaryTypes = map[string]string{
+	"CHAR": "BINARY", "VARCHAR": "VARBINARY", "TINYTEXT": "TINYBLOB", "TEXT": "BLOB", "MEDIUMTEXT": "MEDIUMBLOB", "LONGTEXT": "LONGBLOB",
+}
+
+// characterSet fills in character set and collation.
+func (b *tableBuilder) characterSet(c *Column, binary bool) {
+	switch c.Type {
+	case "CHAR", "VARCHAR", "TINYTEXT", "TEXT", "MEDIUMTEXT", "LONGTEXT", "ENUM", "SET":
+		l := b.session.resolve(ddlLocale{c.Charset, c.Collation}, b.locale)
+		if binary && c.Collation == "" {
+			l.collation = l.charset + "_bin"
+		}
+		c.Charset, c.Collation = l.charset, l.collation
+		if typ, ok := binaryTypes[c.Type]; ok && l.charset == "binary" {
+			c.Type, c.Written = typ, c.TypeName()
+		}
+	case "BINARY", "VARBINARY", "TINYBLOB", "BLOB", "MEDIUMBLOB", "LONGBLOB":
+		c.Charset, c.Collation = "binary", "binary"
+	default:
+		c.Charset, c.Collation = "", ""
+	}
+	if (c.Type == "TEXT" || c.Type == "BLOB") && c.Length >= 0 {
+		c.sized()
+	}
+}
+
+// sized makes TEXT(n) and BLOB(n) the smallest of these types that has room.
+func (c *Column) sized() {
+	bytes, written := c.Length*charsetWidth(c.Charset), c.TypeName()
+	switch {
+	case c.Length == 0:
+	case bytes < 1<<8:
+		c.Type = "TINY" + c.Type
+	case bytes < 1<<16:
+	case bytes < 1<<24:
+		c.Type = "MEDIUM" + c.Type
+	default:
+		c.Type = "LONG" + c.Type
+	}
+	if written != c.TypeName() {
+		c.Written = written
+	}
+}
+
+// addVersioning adds the columns in which MariaDB keeps how long a row was
+// current, unless there are such already.
+func (b *tableBuilder) addVersioning(bounds bool) {
+	b.d.Versioned = true
+	if bounds {
+		return
+	}
+	for _, name := range []string{"row_start", "row_end"} {
+		b.d.Columns = append(b.d.Columns, Column{Name: name, Type: "TIMESTAMP", Length: 6, Scale: -1, SRID: -1, Invisible: true, Hidden: true})
+	}
+}
+
+func (b *tableBuilder) finishColumns() {
+	b.d.Columns = b.d.Columns[:0:0]
+	for i := range b.columns {
+		b.d.Columns = append(b.d.Columns, b.columns[i].Column)
+	}
+}
+
+// addKeys adds keys; those without a name are named as the servers do.
+func (b *tableBuilder) addKeys(keys []ddlKey) {
+	for i := range keys {
+		k := &keys[i]
+		if k.primary {
+			b.d.PrimaryKey = slices.Clone(k.columns)
+			continue
+		}
+		if k.name == "" {
+			k.name = b.keyName(k)
+		} else if k.ifNotExists && b.keyIndex(k.name) >= 0 {
+			continue
+		}
+		b.d.Keys = append(b.d.Keys, Key{Name: k.name, Unique: k.unique, Columns: k.columns, Prefix: k.prefix, Expression: k.expression})
+	}
+}
+
+// keyName is the first column's name, with a number where it is taken.
+func (b *tableBuilder) keyName(k *ddlKey) string {
+	name := "functional_index"
+	if len(k.columns) > 0 {
+		name = k.columns[0]
+	}
+	if b.keyIndex(name) < 0 && !strings.EqualFold(name, "PRIMARY") {
+		return name
+	}
+	for n := 2; ; n++ {
+		if numbered := name + "_" + strconv.Itoa(n); b.keyIndex(numbered) < 0 {
+			return numbered
+		}
+	}
+}
+
+func (b *tableBuilder) keyIndex(name string) int {
+	return slices.IndexFunc(b.d.Keys, func(k Key) bool { return strings.EqualFold(k.Name, name) })
+}
+
+// finish makes what follows from columns and keys.
+func (b *tableBuilder) finish() error {
+	for i, name := range b.d.PrimaryKey {
+		c := b.d.Column(name)
+		if c == nil {
+			return fmt.Errorf("the primary key's column %s is not known", name)
+		}
+		c.Optional = false
+		if c.DefaultNull {
+			c.HasDefault, c.DefaultNull = false, false
+		}
+		b.d.PrimaryKey[i] = c.Name
+	}
+	for i := range b.d.Keys {
+		for j, name := range b.d.Keys[i].Columns {
+			c := b.d.Column(name)
+			if c == nil {
+				return fmt.Errorf("column %s of key %s is not known", name, b.d.Keys[i].Name)
+			}
+			b.d.Keys[i].Columns[j] = c.Name
+		}
+	}
+	b.d.chooseUnique()
+	return nil
+}
+
+// alter changes the table. As in the servers, names of columns are those before
+// the statement, but for AFTER; what is moved and what is new takes its place
+// in the statement's order.
+func (b *tableBuilder) alter(specs []ddlSpec) error {
+	b.tableLocale(specs)
+	var hidden []Column
+	for _, c := range b.d.Columns {
+		if c.Hidden {
+			hidden = append(hidden, c)
+			continue
+		}
+		b.columns = append(b.columns, builtColumn{c, c.Name})
+	}
+	var keys []ddlKey
+	var places []ddlColumn
+	for i := range specs {
+		if err := b.alterColumn(&specs[i], &places, &keys); err != nil {
+			return err
+		}
+	}
+	for i := range places {
+		if err := b.place(&places[i]); err != nil {
+			return err
+		}
+	}
+	if err := b.alterKeys(specs, keys); err != nil {
+		return err
+	}
+	b.finishColumns()
+	b.d.Columns = append(b.d.Columns, hidden...)
+	b.versioning(specs)
+	return b.finish()
+}
+
+// tableLocale finds the table's default character set after the statement,
+// which columns that are added get too.
+func (b *tableBuilder) tableLocale(specs []ddlSpec) {
+	b.locale = ddlLocale{b.d.Charset, b.d.Collation}
+	for i := range specs {
+		o := &specs[i].options
+		switch specs[i].op {
+		case specConvert:
+			inherited := b.locale
+			if o.charset == "default" {
+				inherited = b.database
+			}
+			b.locale = b.session.resolve(o.ddlLocale, inherited)
+		case specOptions:
+			b.locale = b.session.resolve(o.ddlLocale, b.locale)
+			if o.hasComment {
+				b.d.Comment = o.comment
+			}
+		}
+	}
+	b.d.Charset, b.d.Collation = b.locale.charset, b.locale.collation
+}
+
+// find is the index of an existing column by its name before the statement.
+func (b *tableBuilder) find(name string) int {
+	return slices.IndexFunc(b.columns, func(c builtColumn) bool { return c.was != "" && strings.EqualFold(c.was, name) })
+}
+
+// alterColumn does what a part does to columns; what has to find its place
+// afterwards is added to places, keys of columns to keys.
+func (b *tableBuilder) alterColumn(s *ddlSpec, places *[]ddlColumn, keys *[]ddlKey) error {
+	switch s.op {
+	case specAddColumns:
+		for _, c := range s.columns {
+			if c.ifNotExists && b.find(c.Name) >= 0 {
+				continue
+			}
+			*places = append(*places, c)
+			*keys = append(*keys, columnKeys(&c)...)
+		}
+		*keys = append(*keys, s.keys...)
+		return nil
+	case specAddKey:
+		*keys = append(*keys, s.keys...)
+		return nil
+	case specConvert:
+		return b.convert()
+	case specChange, specDropColumn, specRenameColumn, specDefault, specVisibility:
+	default:
+		return nil
+	}
+	at := b.find(s.name)
+	if at < 0 && s.ifExists {
+		return nil
+	}
+	if at < 0 {
+		return fmt.Errorf("it has no column %s", s.name)
+	}
+	if s.op == specChange {
+		*keys = append(*keys, columnKeys(&s.columns[0])...)
+	}
+	b.changeColumn(s, at, places)
+	return nil
+}
+
+func (b *tableBuilder) changeColumn(s *ddlSpec, at int, places *[]ddlColumn) {
+	c := &b.columns[at]
+	switch s.op {
+	case specRenameColumn:
+		c.Name = s.to
+	case specDropColumn:
+		b.columns = slices.Delete(b.columns, at, at+1)
+	case specVisibility:
+		c.Invisible = s.columns[0].Invisible
+	case specDefault:
+		d := &s.columns[0]
+		c.HasDefault, c.Default, c.DefaultNull = d.HasDefault, d.Default, d.DefaultNull
+		c.DefaultExpression, c.DefaultHex = d.DefaultExpression, d.DefaultHex
+	case specChange:
+		d := s.columns[0]
+		if d.first || d.after != "" {
+			d.was = c.was
+			*places = append(*places, d)
+			b.columns = slices.Delete(b.columns, at, at+1)
+			return
+		}
+		c.Column = b.column(&d)
+	}
+}
+
+// place puts a column where it says.
+func (b *tableBuilder) place(c *ddlColumn) error {
+	same := func(name string) int {
+		return slices.IndexFunc(b.columns, func(x builtColumn) bool { return strings.EqualFold(x.Name, name) })
+	}
+	if same(c.Name) >= 0 {
+		return fmt.Errorf("it has a column %s already", c.Name)
+	}
+	at := len(b.columns)
+	switch {
+	case c.first:
+		at = 0
+	case c.after != "":
+		if at = same(c.after) + 1; at == 0 {
+			return fmt.Errorf("it has no column %s", c.after)
+		}
+	}
+	b.columns = slices.Insert(b.columns, at, builtColumn{b.column(c), c.was})
+	return nil
+}
+
+// convert gives all columns of text the table's new character set. TEXT grows
+// where the same number of characters may need more bytes.
+func (b *tableBuilder) convert() error {
+	if b.locale.charset == "binary" {
+		return fmt.Errorf("it was converted to bytes")
+	}
+	sizes := map[string]int{"TINYTEXT": 1<<8 - 1, "TEXT": 1<<16 - 1, "MEDIUMTEXT": 1<<24 - 1}
+	for i := range b.columns {
+		c := &b.columns[i]
+		if c.Charset == "" || c.Charset == "binary" {
+			continue
+		}
+		if size, ok := sizes[c.Type]; ok {
+			switch bytes := size / charsetWidth(c.Charset) * charsetWidth(b.locale.charset); {
+			case bytes >= 1<<24:
+				c.Type = "LONGTEXT"
+			case bytes >= 1<<16:
+				c.Type = "MEDIUMTEXT"
+			case bytes >= 1<<8 && c.Type == "TINYTEXT":
+				c.Type = "TEXT"
+			}
+		}
+		c.Charset, c.Collation = b.locale.charset, b.locale.collation
+	}
+	return nil
+}
+
+// alterKeys lets the keys follow the columns, then drops, renames and adds.
+func (b *tableBuilder) alterKeys(specs []ddlSpec, added []ddlKey) error {
+	b.d.PrimaryKey = b.follow(b.d.PrimaryKey)
+	for i := range b.d.Keys {
+		b.d.Keys[i].Columns = b.follow(b.d.Keys[i].Columns)
+	}
+	b.d.Keys = slices.DeleteFunc(b.d.Keys, func(k Key) bool { return len(k.Columns) == 0 && !k.Expression })
+	for i := range specs {
+		switch s := &specs[i]; s.op {
+		case specDropPrimary:
+			b.d.PrimaryKey = nil
+		case specDropKey, specDropConstraint:
+			if at := b.keyIndex(s.name); at >= 0 {
+				b.d.Keys = slices.Delete(b.d.Keys, at, at+1)
+			} else if strings.EqualFold(s.name, "PRIMARY") {
+				b.d.PrimaryKey = nil
+			}
+		case specRenameKey:
+			if at := b.keyIndex(s.name); at >= 0 {
+				b.d.Keys[at].Name = s.to
+			}
+		}
+	}
+	b.addKeys(added)
+	return nil
+}
+
+// follow returns the names that a key's columns have now, without those that
+// are gone.
+func (b *tableBuilder) follow(names []string) []string {
+	var out []string
+	for _, name := range names {
+		if at := b.find(name); at >= 0 {
+			out = append(out, b.columns[at].Name)
+		}
+	}
+	return out
+}
+
+// versioning adds or drops system versioning.
+func (b *tableBuilder) versioning(specs []ddlSpec) {
+	for i := range specs {
+		switch specs[i].op {
+		case specVersioning:
+			bounds := slices.ContainsFunc(specs, func(s ddlSpec) bool {
+				return slices.ContainsFunc(s.columns, func(c ddlColumn) bool { return c.rowBound })
+			})
+			b.addVersioning(bounds)
+		case specNoVersioning:
+			b.d.Versioned = false
+			b.d.Columns = slices.DeleteFunc(b.d.Columns, func(c Column) bool { return c.Hidden })
+		}
+	}
+}
