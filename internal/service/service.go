@@ -44,6 +44,8 @@ type Program struct {
 	Short    string // what it does, in a line
 	Examples string // for --help, without indentation
 	Tables   []config.Table
+	// Classes are the values of connector.class that the component takes.
+	Classes []string
 	// New makes the component of its configuration. It reads nothing but
 	// Values, files they name included, so that all errors are found at once;
 	// the error joins them.
@@ -53,6 +55,18 @@ type Program struct {
 // AllTables are the tables of the component and those of every component.
 func (p Program) AllTables() []config.Table {
 	return append([]config.Table{config.Common}, append(append([]config.Table{}, p.Tables...), logProperties)...)
+}
+
+// class is connector.class as this component takes it, to be put before
+// AllTables.
+func (p Program) class() config.Table {
+	return config.Table{Properties: []config.Property{{Name: "connector.class", Type: config.Class, Values: p.Classes}}}
+}
+
+// Load reads the component's configuration.
+func (p Program) Load(sources config.Sources) (*config.Values, error) {
+	v, _, err := config.Load(sources, append([]config.Table{p.class()}, p.AllTables()...)...)
+	return v, err
 }
 
 // Environment is what a component is made with.
@@ -165,7 +179,7 @@ type running struct {
 // prepare reads the configuration and makes the component, or says all that is
 // wrong.
 func prepare(p Program, process Process, options flags) (*running, error) {
-	v, _, failed := config.Load(config.Sources{Files: options.config, Set: options.set, Environ: process.Environ, Stdin: process.Stdin}, p.AllTables()...)
+	v, failed := p.Load(config.Sources{Files: options.config, Set: options.set, Environ: process.Environ, Stdin: process.Stdin})
 	r := &running{program: p, values: v, registry: prometheus.NewRegistry(), log: newLogger(v, process.Stderr)}
 	r.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo(p.Name))
 	var port, room error

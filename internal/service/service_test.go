@@ -70,7 +70,7 @@ func (f *fake) Run(ctx context.Context) error {
 
 func program(f *fake) Program {
 	return Program{
-		Name: "weir-fake", Short: "a fake", Examples: "weir-fake --config shop.json\nweir-fake --validate",
+		Name: "weir-fake", Short: "a fake", Classes: []string{"com.company.FakeSinkConnector"}, Examples: "weir-fake --config shop.json\nweir-fake --validate",
 		Tables: []config.Table{
 			{Name: "Fake", Doc: "Of the fake.", Properties: []config.Property{
 				{Name: "target.url", Required: true, Doc: "Where to write."},
@@ -148,6 +148,10 @@ func TestMistakesAreListedAtOnce(t *testing.T) {
 `, "PATH", path)
 	if r.code != ExitConfiguration || r.stderr != want || r.stdout != "" {
 		t.Errorf("%d\ngot:\n%s\nwant:\n%s", r.code, r.stderr, want)
+	}
+	if r := run(&fake{}, nil, append(good, "--set", "connector.class=io.debezium.connector.mysql.MySqlConnector")...); r.code != ExitConfiguration ||
+		!strings.Contains(r.stderr, "want com.company.FakeSinkConnector") {
+		t.Errorf("%+v", r)
 	}
 	for _, args := range [][]string{{"--no-such"}, {"connector.json"}, {"--config"}} {
 		if r := run(&fake{}, nil, args...); r.code != ExitConfiguration || !strings.Contains(r.stderr, "Try weir-fake --help.") {
