@@ -50,6 +50,9 @@ func TestLint(t *testing.T) {
 	if err := Lint(Common); err != nil {
 		t.Error(err)
 	}
+	if err := Lint(Common, Table{Name: "x", Doc: "X.", Properties: []Property{Common.Properties[0]}}); err != nil {
+		t.Error(err)
+	}
 	err := Lint(Table{Properties: []Property{
 		{Name: "a", Doc: "A."}, {Name: "b", Doc: "B.", Old: []string{"a"}}, {Name: "c"}, {Name: "d", Type: Int, Default: "x", Doc: "D."},
 		{Name: "e", Required: true, Inert: "none"}, {Name: "f.g", Doc: "F."}, {Name: "f_g", Doc: "G."},

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -49,9 +50,15 @@ func (l *linting) property(p *Property) {
 	}
 }
 
+// same reports whether two tables mean one property, which both of their rooms
+// read.
+func same(a, b *Property) bool {
+	return a.Name == b.Name && a.Type == b.Type && a.Default == b.Default && a.Min == b.Min && a.Max == b.Max && slices.Equal(a.Values, b.Values)
+}
+
 // name reports two used properties of one name or variable.
 func (l *linting) name(name string, p *Property) {
-	if other := l.owner[name]; other != nil && other.Inert == "" && p.Inert == "" {
+	if other := l.owner[name]; other != nil && other.Inert == "" && p.Inert == "" && !same(other, p) {
 		l.report(name, fmt.Sprintf("is a name of %s and of %s", other.Name, p.Name))
 	}
 	if other := l.owner[name]; other == nil || other.Inert != "" {
