@@ -80,9 +80,11 @@ type SchemaOptions struct {
 	// SchemaNames and FieldNames are schema.name.adjustment.mode and
 	// field.name.adjustment.mode.
 	SchemaNames, FieldNames NameAdjustment
-	Comments                bool            // include.schema.comments
-	Filter                  *capture.Filter // which columns are published, and message.key.columns; nil: all, and the table's own key
-	SourceTypes             SourceTypes
+	// Comments is include.schema.comments; Debezium's MariaDB connector behaves
+	// as if it were always set.
+	Comments    bool
+	Filter      *capture.Filter // which columns are published, and message.key.columns; nil: all, and the table's own key
+	SourceTypes SourceTypes
 }
 
 // SourceTypes are column.propagate.source.type, which matches
@@ -138,9 +140,6 @@ func (b *schemaBuilder) value(topic string) error {
 		b.out.Ordinals = append(b.out.Ordinals, i)
 	}
 	s := cdc.Schema{Name: b.o.SchemaNames.adjustSchema(topic + ".Value"), Fields: b.out.Fields}
-	if b.o.Comments {
-		s.Doc = b.d.Comment
-	}
 	b.out.Value = s.Intern()
 	return errors.Join(errs...)
 }
@@ -273,7 +272,7 @@ func (o *ValueOptions) integerType(c *Column) cdc.Field {
 	switch {
 	case c.Type == "YEAR":
 		return cdc.Field{Type: cdc.Int32, Semantic: cdc.Year}
-	case c.Type == "TINYINT" && c.Length == 1 && o.TinyIntBoolean:
+	case c.Type == "TINYINT" && c.Length == 1 && !c.Zerofill && o.TinyIntBoolean:
 		return cdc.Field{Type: cdc.Boolean}
 	case c.Type == "TINYINT", c.Type == "SMALLINT" && !c.Unsigned:
 		return cdc.Field{Type: cdc.Int16}

@@ -15,7 +15,7 @@ import (
 type schemaTopic struct {
 	key, value  *cdc.Schema
 	source      *cdc.Schema // of the source block
-	comments    bool        // include.schema.comments
+	comments    bool        // of columns and tables
 	mariadb     bool
 	filter      *capture.Filter // may be nil
 	ignoreOther bool            // databases that are not captured: schema.history.internal.store.only.captured.databases.ddl
@@ -38,7 +38,7 @@ func newSchemaTopic(kind string, source *cdc.Schema, o *SchemaOptions) *schemaTo
 	}}
 	return &schemaTopic{
 		key: key.Intern(), value: value.Intern(), source: source,
-		comments: o.Comments, mariadb: kind == "mariadb", filter: o.Filter,
+		comments: o.Comments || kind == "mariadb", mariadb: kind == "mariadb", filter: o.Filter,
 	}
 }
 
@@ -328,8 +328,7 @@ func (t *schemaTopic) tableValue(d *Definition) cdc.Value {
 		}
 	}
 	comment := cdc.Value{}
-	// Debezium's MariaDB connector tells comments of tables in any case.
-	if d.Comment != "" && (t.comments || t.mariadb) {
+	if d.Comment != "" && t.comments {
 		comment = textValue(d.Comment)
 	}
 	return cdc.List([]cdc.Value{optionalText(d.Charset), textList(d.Key()), cdc.List(columns), comment})
