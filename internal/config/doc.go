@@ -125,13 +125,14 @@ func (p *Property) shownDefault() string {
 func (p *Property) meaning() string {
 	text := p.Doc
 	if len(p.Values) > 0 {
-		text += " One of " + codes(p.Values) + "."
+		each := " One of "
 		if p.Type == List {
-			text = p.Doc + " Some of " + codes(p.Values) + "."
+			each = " Some of "
 		}
+		text += each + codes(shownValues(p.Values)) + "."
 	}
-	if p.Max > p.Min {
-		text += fmt.Sprintf(" From %d to %d.", p.Min, p.Max)
+	if bounds := strings.TrimLeft(p.bounds(), ", "); bounds != "" {
+		text += " " + strings.ToUpper(bounds[:1]) + bounds[1:] + "."
 	}
 	if len(p.Old) > 0 {
 		text += " Old: " + codes(p.Old) + "."

@@ -462,3 +462,21 @@ func TestLoadPart(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestHas(t *testing.T) {
+	v, _, err := Parse(map[string]string{"name": "n", "database.hostname": "h", "table.include.list": "", "topic.transaction": "", "rate": "0.5"}, shop)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{"name": true, "table.include.list": false, "topic.transaction": true, "rate": true, "database.port": false} {
+		if v.Has(name) != want {
+			t.Errorf("%s: %v", name, v.Has(name))
+		}
+	}
+	if v.String("topic.transaction") != "" {
+		t.Error("an explicit empty text does not take the place of the default")
+	}
+	if _, _, err := Parse(map[string]string{"name": " ", "database.hostname": "h"}, shop); err == nil {
+		t.Error("a required property may be empty")
+	}
+}

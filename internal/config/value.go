@@ -121,6 +121,31 @@ func splitList(text string) []string {
 	return out
 }
 
+// shownValues are allowed texts with a word for the empty one.
+func shownValues(values []string) []string {
+	out := slices.Clone(values)
+	for i, v := range out {
+		if v == "" {
+			out[i] = "(empty)"
+		}
+	}
+	return out
+}
+
+// unlimited is where an upper bound is only there to have a lower one.
+const unlimited = 1 << 31
+
+// bounds says between which numbers the property must be; "" for any.
+func (p *Property) bounds() string {
+	switch {
+	case p.Max <= p.Min:
+		return ""
+	case p.Max >= unlimited-1:
+		return fmt.Sprintf(", at least %d", p.Min)
+	}
+	return fmt.Sprintf(" from %d to %d", p.Min, p.Max)
+}
+
 // want says what a text of the property looks like.
 func (p *Property) want() string {
 	if len(p.Values) > 0 {
@@ -131,12 +156,9 @@ func (p *Property) want() string {
 		if len(p.Values) == 1 {
 			each = ""
 		}
-		return each + strings.Join(p.Values, ", ")
+		return each + strings.Join(shownValues(p.Values), ", ")
 	}
-	bounds := ""
-	if p.Max > p.Min {
-		bounds = fmt.Sprintf(" from %d to %d", p.Min, p.Max)
-	}
+	bounds := p.bounds()
 	switch p.Type {
 	case Bool:
 		return "true or false"

@@ -32,10 +32,11 @@ func (v Values) Format(f fmt.State, _ rune) {
 // Name is the connector's name.
 func (v *Values) Name() string { return v.String("name") }
 
-// Has reports whether the user set the property, to something but an empty text.
+// Has reports whether the user set the property. An empty text is no setting
+// unless it takes the place of a default.
 func (v *Values) Has(name string) bool {
 	found := v.byName[name]
-	return found != nil && strings.TrimSpace(found.text) != ""
+	return found != nil && (strings.TrimSpace(found.text) != "" || found.property.Default != "")
 }
 
 // String is the text of a property of type String or Class. One of the

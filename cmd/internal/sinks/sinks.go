@@ -1,0 +1,64 @@
+// Package sinks is what the wiring of all sinks shares: their tables, and the
+// runtime made of a configuration.
+package sinks
+
+import (
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/weir-cdc/weir/consumers"
+	"github.com/weir-cdc/weir/enrich"
+	"github.com/weir-cdc/weir/internal/admin"
+	"github.com/weir-cdc/weir/internal/config"
+	"github.com/weir-cdc/weir/internal/kafka"
+	"github.com/weir-cdc/weir/internal/service"
+	"github.com/weir-cdc/weir/internal/transform"
+	"github.com/weir-cdc/weir/routing"
+)
+
+// batching is how long a batch is filled; how large it gets is the sink's own.
+var batching = config.Table{
+	Name: "Batches",
+	Doc:  "How records are gathered before they are written.",
+	Properties: []config.Property{
+		{Name: "linger.ms", Type: config.Millis, Default: "5", Min: 0, Max: 600_000,
+			Doc: "How long the first record of a batch may wait for others while the target is idle. Confluent's default is 1."},
+	},
+}
+
+// Tables are the sink's own tables and those of everything around it. The HTTP
+// port is at listen by default.
+func Tables(listen string, own ...config.Table) []config.Table {
+	return append(own, batching, consumers.Properties, transform.Properties, kafka.Properties, admin.Properties(listen))
+}
+
+// Runtime is what a sink runs in, configured.
+type Runtime struct {
+	Config consumers.Config
+	Linger time.Duration
+	chain  *transform.Chain
+}
+
+// NewRuntime reads the configuration of the runtime and the transforms. The
+// error joins all that is wrong.
+func NewRuntime(v *config.Values) (Runtime, error) {
+	cfg, errConfig := consumers.NewConfig(v)
+	chain, errChain := transform.New(v, routing.Classes, enrich.Classes)
+	return Runtime{Config: cfg, Linger: v.Duration("linger.ms"), chain: chain}, errors.Join(errConfig, errChain)
+}
+
+// Options are the runtime's options for a component: what is left to add is the
+// sink, and how large its batches are.
+func (r Runtime) Options(component string, log *zap.Logger, metrics prometheus.Registerer) consumers.Options {
+	o := consumers.Options{
+		Config: r.Config, Component: component, Version: service.Version(), Log: log, Metrics: metrics,
+		Limits: consumers.Limits{Linger: r.Linger},
+	}
+	if r.chain.Len() > 0 {
+		o.Chain = func() (consumers.Chain, error) { return r.chain.Clone() }
+	}
+	return o
+}
