@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 
@@ -231,7 +232,7 @@ func (r *Runner) Check(ctx context.Context) error {
 	if err == nil {
 		err = groups.Error()
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) { // there is none before the first start
 		errs = append(errs, fmt.Errorf("looking at group %s: %w", r.config.Group, err))
 	}
 	return errors.Join(errs...)
