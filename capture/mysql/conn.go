@@ -187,3 +187,9 @@ func isServerError(err error, codes ...uint16) bool {
 	}
 	return false
 }
+
+// answered reports whether err is an answer of the server.
+func answered(err error) bool {
+	var server *mysql.MyError
+	return errors.As(err, &server)
+}

@@ -16,14 +16,19 @@ import (
 	"github.com/go-mysql-org/go-mysql/mysql"
 )
 
-// dump is a connection on which the server sends its binary log. The packets
-// are read here and not by the client library, which copies each of them twice.
-type dump struct {
-	conn     *client.Conn
-	net      net.Conn
+// packets reads the packets of MySQL's protocol. They are read here and not by
+// the client library, which copies each of them twice.
+type packets struct {
 	in       *bufio.Reader
-	silence  time.Duration // the connection is given up after this long without a byte
 	sequence uint8
+}
+
+// dump is a connection on which the server sends its binary log.
+type dump struct {
+	packets
+	conn    *client.Conn
+	net     net.Conn
+	silence time.Duration // the connection is given up after this long without a byte
 }
 
 const (
@@ -165,33 +170,42 @@ func (d *dump) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// next appends the next packet to dst. The event is all of it but the first
-// byte. io.EOF is the server ending the dump.
-func (d *dump) next(dst []byte) ([]byte, error) {
-	at := len(dst)
+// next appends the next packet to dst, which may be one after the other of the
+// wire's.
+func (p *packets) next(dst []byte) ([]byte, error) {
 	for {
 		var head [4]byte
-		if _, err := io.ReadFull(d.in, head[:]); err != nil {
-			return dst, fmt.Errorf("reading the binary log: %w", err)
+		if _, err := io.ReadFull(p.in, head[:]); err != nil {
+			return dst, err
 		}
-		if head[3] != d.sequence {
-			return dst, fmt.Errorf("reading the binary log: packet %d came where %d was due", head[3], d.sequence)
+		if head[3] != p.sequence {
+			return dst, fmt.Errorf("%w: packet %d came where %d was due", errMalformed, head[3], p.sequence)
 		}
-		d.sequence++
+		p.sequence++
 		size := int(head[0]) | int(head[1])<<8 | int(head[2])<<16
 		from := len(dst)
 		dst = grow(dst, size)
-		if _, err := io.ReadFull(d.in, dst[from:]); err != nil {
-			return dst, fmt.Errorf("reading the binary log: %w", err)
+		if _, err := io.ReadFull(p.in, dst[from:]); err != nil {
+			return dst, err
 		}
 		if size < maxPayload {
-			break
+			return dst, nil
 		}
+	}
+}
+
+// event appends the next packet to dst. The event is all of it but the first
+// byte. io.EOF is the server ending the dump.
+func (d *dump) event(dst []byte) ([]byte, error) {
+	at := len(dst)
+	dst, err := d.next(dst)
+	if err != nil {
+		return dst, fmt.Errorf("reading the binary log: %w", err)
 	}
 	packet := dst[at:]
 	switch {
 	case len(packet) == 0:
-		return dst, errors.New("reading the binary log: empty packet")
+		return dst, fmt.Errorf("reading the binary log: %w: empty packet", errMalformed)
 	case packet[0] == mysql.OK_HEADER:
 		return dst, nil
 	case packet[0] == mysql.ERR_HEADER:

@@ -20,7 +20,8 @@ type Source struct {
 	scope    capture.Scope
 	log      *zap.Logger
 
-	srv     *server
+	srv     *server // as it was when the Source was opened; its kind never changes
+	options *SchemaOptions
 	history *history
 	block   *sourceBlock
 	tx      transaction
@@ -33,12 +34,17 @@ type Source struct {
 	pos   uint64
 	gtids *gtidSet
 	list  gtidList
-	// seconds is the time of the last event, s since the epoch.
+	// seconds is the time of the last event, s since the epoch; uuid the server's
+	// whose log it is.
 	seconds uint32
+	uuid    string
 
 	// mu guards what a Reader has to know of the server that Stream reads from.
 	mu     sync.Mutex
 	served *server
+
+	// schemas has the TableSchema of every *capture.Table that was handed out.
+	schemas sync.Map
 }
 
 var _ capture.Source = (*Source)(nil)
@@ -59,19 +65,16 @@ func Open(conn Connection, settings Settings, log *zap.Logger) capture.OpenSourc
 		if srv.mariadb != settings.MariaDB {
 			return nil, fmt.Errorf("opening the source: connector.class is %s, and the server is %s", settings.kind(), srv.version)
 		}
-		return newSource(conn, settings, scope, srv, log)
+		return newSource(conn, settings, scope, srv, log), nil
 	}
 }
 
-func newSource(conn Connection, settings Settings, scope capture.Scope, srv *server, log *zap.Logger) (*Source, error) {
-	options, err := settings.schemaOptions(scope)
-	if err != nil {
-		return nil, err
-	}
-	s := &Source{conn: conn, settings: settings, scope: scope, log: log, srv: srv, served: srv}
-	s.history = newHistory(options, srv.caseless)
+func newSource(conn Connection, settings Settings, scope capture.Scope, srv *server, log *zap.Logger) *Source {
+	s := &Source{conn: conn, settings: settings, scope: scope, log: log, srv: srv, served: srv, uuid: srv.uuid}
+	s.options = settings.schemaOptions(scope)
+	s.history = newHistory(s.options, srv.caseless)
 	s.block = newSourceBlock(s.Kind(), scope.Prefix)
-	return s, nil
+	return s
 }
 
 // Kind is "mysql" or "mariadb".
@@ -182,10 +185,7 @@ func (s *Source) continues(ctx context.Context, conn *session, p *position) erro
 	case s.srv.gtid && !s.srv.mariadb:
 		return s.continuesGTID(ctx, conn, p)
 	case s.srv.mariadb:
-		if err := s.continuesMariaDB(ctx, conn, p); err != nil || p.ServerUUID != s.srv.uuid {
-			return err
-		}
-		return nil
+		return s.continuesMariaDB(ctx, conn, p)
 	}
 	if p.ServerUUID != s.srv.uuid {
 		return fmt.Errorf("%w: the server is %s, the position is of server %s, and without GTIDs its files mean nothing here; start with snapshot.mode=when_needed to read the tables again", capture.ErrNoContinuity, s.srv.uuid, p.ServerUUID)
@@ -343,4 +343,16 @@ func unavailable(err error) error {
 		return err
 	}
 	return fmt.Errorf("%w: %w", capture.ErrUnavailable, err)
+}
+
+// values are the options that a column's values follow.
+func (s *Source) values() *ValueOptions { return &s.options.Values }
+
+// schemaOf is what is known of a table that was handed out.
+func (s *Source) schemaOf(t *capture.Table) (*TableSchema, bool) {
+	schema, ok := s.schemas.Load(t)
+	if !ok {
+		return nil, false
+	}
+	return schema.(*TableSchema), true
 }

@@ -105,8 +105,9 @@ func (s *Source) connect(ctx context.Context) (*dump, error) {
 		return nil, err
 	}
 	s.mu.Lock()
-	s.srv, s.served = srv, srv
+	s.served = srv
 	s.mu.Unlock()
+	s.uuid = srv.uuid
 	d, err := s.conn.openDump(ctx, srv.mariadb, s.startAt(&p))
 	return d, unavailable(err)
 }
@@ -154,7 +155,7 @@ func (b *block) fill(d *dump) {
 		b.bytes = nil // a large event's memory is not kept
 	}
 	for {
-		b.bytes, b.err = d.next(b.bytes)
+		b.bytes, b.err = d.event(b.bytes)
 		if b.err != nil {
 			break
 		}

@@ -153,7 +153,7 @@ func (x *preparedXA) oldest() *position {
 
 // place is the stream's place now.
 func (s *Source) place() position {
-	p := position{File: s.file, Pos: s.pos, ServerUUID: s.srv.uuid, Seconds: s.seconds}
+	p := position{File: s.file, Pos: s.pos, ServerUUID: s.uuid, Seconds: s.seconds}
 	switch {
 	case s.srv.mariadb:
 		p.GTIDs = s.list.String()
