@@ -80,8 +80,8 @@ var override = config.Table{Properties: []config.Property{
 	{Name: "value.deserializer", Inert: "value.converter says how values are read"},
 }}
 
-// produce are the properties of Kafka's producer, under producer.override.
-var produce = config.Table{Properties: []config.Property{
+// producing are the properties of Kafka's producer, under producer.override.
+var producing = config.Table{Properties: []config.Property{
 	{Name: "compression.type", Values: []string{"none", "gzip", "snappy", "lz4", "zstd"}},
 	{Name: "max.request.size", Type: config.Bytes, Default: "1048576", Min: 1024, Max: 1 << 30},
 	{Name: "acks", Inert: "every in-sync replica must acknowledge"},
@@ -242,7 +242,7 @@ func (c *Config) source(v *config.Values, base kafka.Config) error {
 
 // deadLetters reads producer.override.*.
 func (c *Config) deadLetters(v *config.Values, base kafka.Config) error {
-	to, part, err := base.Override(v, kafka.ProducerPrefix, produce)
+	to, part, err := base.Override(v, kafka.ProducerPrefix, producing)
 	if err != nil {
 		return err
 	}

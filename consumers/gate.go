@@ -40,7 +40,10 @@ type gate struct {
 	start   kgo.Offset    // where a partition without a commit begins
 	// begun is told of each new lease, before its first record; ending of the
 	// leases that are about to close, and returns when their work has stopped.
-	begun  func(*Lease)
+	begun func(*Lease)
+	// from says where fetching begins for a lease whose group has an offset; nil:
+	// at that offset.
+	from   func(context.Context, *Lease) (int64, error)
 	ending func(leases []*Lease, lost bool)
 	judge  func(error) verdict
 
@@ -405,6 +408,16 @@ func (g *gate) settle(ctx context.Context, offsets map[string]map[int32]kgo.Offs
 				}
 				l.start = at
 				parts[number] = kgo.NewOffset().At(at)
+			}
+			if l.start >= 0 && g.from != nil {
+				at, err := g.from(ctx, l)
+				if err != nil {
+					return nil, err
+				}
+				if at != l.start {
+					l.start = at
+					parts[number] = kgo.NewOffset().At(at)
+				}
 			}
 			begun = append(begun, l)
 		}

@@ -13,7 +13,7 @@ type metrics struct {
 	records, bytes, batches, retries, commits, letters *prometheus.CounterVec
 	rejected                                           *prometheus.CounterVec
 	latency                                            *prometheus.HistogramVec
-	clients                                            *prometheus.CounterVec
+	clients, ranges                                    *prometheus.CounterVec
 }
 
 // newMetrics registers the metrics; those that are read off the partitions come
@@ -32,12 +32,13 @@ func newMetrics(reg prometheus.Registerer, runner *Runner) *metrics {
 		letters:  counter("dead_letters_total", "Records that the dead letter topic has acknowledged.", topic...),
 		rejected: counter("rejected_total", "Records that can never be written, by where that was found.", "topic", "stage"),
 		clients:  counter("clients_replaced_total", "Kafka clients that were given up, by reason.", "reason"),
+		ranges:   counter("ranges_total", "Ranges of offsets whose files are final, by whether they were rendered again after a crash or rebalance.", "topic", "attempt"),
 		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "weir_sink_write_seconds", Help: "How long the target took for one attempt to write a batch.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 16),
 		}, topic),
 	}
-	reg.MustRegister(m.records, m.bytes, m.batches, m.retries, m.commits, m.letters, m.rejected, m.clients, m.latency, &gauges{runner: runner})
+	reg.MustRegister(m.records, m.bytes, m.batches, m.retries, m.commits, m.letters, m.rejected, m.clients, m.ranges, m.latency, &gauges{runner: runner})
 	return m
 }
 

@@ -19,6 +19,7 @@ type progress struct {
 	next   int64     // one past the last offset that was taken
 	end    int64     // one past the last offset that can be read, -1 unknown
 	oldest time.Time // of the record at hand, zero if there is none
+	open   time.Time // of the first record of an open range, zero if there is none
 	behind time.Time // since when there are records that were not fetched
 
 	records, bytes, errors rate
@@ -71,6 +72,19 @@ func (p *progress) holds(r *kgo.Record) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.oldest = r.Timestamp
+}
+
+// holdsSince says of when, in ms, the first record is that is in no file yet; 0:
+// there is none.
+func (p *progress) holdsSince(ms int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case ms == 0:
+		p.open = time.Time{}
+	case p.open.IsZero():
+		p.open = time.UnixMilli(ms)
+	}
 }
 
 // took counts a batch that the flow has taken.
@@ -161,7 +175,10 @@ func (w *worker) task() admin.Task {
 // age is how long the oldest record that is not done has been there, as far as
 // is known; w.mu is held.
 func (w *worker) age(now time.Time) float64 {
-	since := w.oldest
+	since := w.open
+	if since.IsZero() {
+		since = w.oldest
+	}
 	if ms, ok := w.inbox.first(); ok && since.IsZero() {
 		since = time.UnixMilli(ms)
 	}

@@ -47,6 +47,9 @@ type Options struct {
 	// Writer is the sink. It is used by as many goroutines as there are
 	// partitions.
 	Writer sink.Writer
+	// Ranges is the sink, in place of Writer, and Rendering how it is run.
+	Ranges    sink.RangeWriter
+	Rendering RangeConfig
 	// Chain makes the transforms of one partition; nil is none.
 	Chain func() (Chain, error)
 	// Component and Version are for the status: the binary and its version.
@@ -65,6 +68,8 @@ type Runner struct {
 	config             Config
 	limits             Limits
 	writer             sink.Writer
+	ranges             sink.RangeWriter
+	rendering          RangeConfig
 	chain              func() (Chain, error)
 	component, version string
 	log                *zap.Logger
@@ -103,7 +108,7 @@ func New(o Options) (*Runner, error) {
 		return nil, fmt.Errorf("configuring Kafka: %w", err)
 	}
 	r := &Runner{
-		config: o.Config, limits: o.Limits, writer: o.Writer, chain: o.Chain, component: o.Component, version: o.Version,
+		config: o.Config, limits: o.Limits, writer: o.Writer, ranges: o.Ranges, rendering: o.Rendering, chain: o.Chain, component: o.Component, version: o.Version,
 		log: o.Log, now: o.Now, backoff: backoff{o.Config.Backoff, o.Config.MaxBackoff, o.Random}, extra: o.Client,
 		schemas: kafka.NewSchemaSource(o.Log, append(source, o.Client...)...), domains: newDomains(),
 		horizon: &horizon{o.Config.Horizon, o.Now, o.Log}, started: o.Now(), apart: map[partition]bool{},
@@ -112,6 +117,13 @@ func New(o Options) (*Runner, error) {
 	r.letters = &deadLetters{config: &r.config, extra: o.Client, log: o.Log, count: func(topic string, n int) {
 		r.metrics.letters.WithLabelValues(topic).Add(float64(n))
 	}}
+	opts, err := r.clientOptions(newGate(r.config.Group, commitTimeout, r.config.Reset.offset()))
+	if err == nil {
+		err = kgo.ValidateOpts(opts...)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("configuring Kafka: %w", err)
+	}
 	return r, nil
 }
 
@@ -124,7 +136,12 @@ func (r *Runner) newChain() (Chain, error) {
 }
 
 // newFlow makes what runs the sink's shape.
-func (r *Runner) newFlow(w *worker) flow { return newWriterFlow(w, r.writer) }
+func (r *Runner) newFlow(w *worker) flow {
+	if r.ranges != nil {
+		return newRangeFlow(w, r.ranges, &r.rendering)
+	}
+	return newWriterFlow(w, r.writer)
+}
 
 // Run works until ctx ends, one client after another, and then stops within
 // drainWithin, leaveWithin and endWithin with everything durable committed.
@@ -185,6 +202,9 @@ func (r *Runner) live(ctx context.Context) error {
 	g := newGate(r.config.Group, commitTimeout, r.config.Reset.offset())
 	l := newLife(r, g)
 	g.begun, g.ending = l.begun, l.ending
+	if r.ranges != nil {
+		g.from = r.rendering.start
+	}
 	opts, err := r.clientOptions(g)
 	if err != nil {
 		return err

@@ -1,6 +1,8 @@
 package kafka
 
 import (
+	"time"
+
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -18,7 +20,8 @@ func (c Config) Options() ([]kgo.Opt, error) {
 		opts = append(opts, kgo.DialTimeout(c.DialTimeout))
 	}
 	if c.MetadataMaxAge > 0 {
-		opts = append(opts, kgo.MetadataMaxAge(c.MetadataMaxAge))
+		const least = 2500 * time.Millisecond
+		opts = append(opts, kgo.MetadataMaxAge(c.MetadataMaxAge), kgo.MetadataMinAge(min(c.MetadataMaxAge, least)))
 	}
 	if c.IdleTimeout > 0 {
 		opts = append(opts, kgo.ConnIdleTimeout(c.IdleTimeout))
