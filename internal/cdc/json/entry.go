@@ -50,14 +50,10 @@ func (e *SchemaEntry) appendContent(dst []byte) []byte {
 // appendEntrySchema appends a schema as JsonConverter does, and what Connect's
 // schemas do not say.
 func appendEntrySchema(dst []byte, s *cdc.Schema) []byte {
-	w := schemaWriter{extended: true}
-	switch {
-	case s == nil:
+	if s == nil {
 		return append(dst, "null"...)
-	case s.IsBare():
-		return append(w.appendNode(append(dst, '{'), &s.Fields[0], ""), '}')
 	}
-	return w.appendStruct(dst, s, s.Optional, "")
+	return schemaWriter{extended: true}.append(dst, s)
 }
 
 // Marshal returns the entry as the value of its record: a JSON object with the

@@ -35,6 +35,7 @@ type parser struct {
 	scratch []byte      // an unescaped name
 	seen    []uint64    // bits of the fields seen, of all open objects
 	stack   []cdc.Value // elements of all open arrays
+	element cdc.Value   // the one that is read; what is nested in it comes first
 	strange []string    // names the shape lacks
 }
 

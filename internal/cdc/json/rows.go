@@ -283,8 +283,9 @@ func (f *readField) rare(p *parser, row *cdc.Row, v *cdc.Value) bool {
 			return p.fail(p.i, "no object")
 		}
 		list := row.AllocList(len(f.members.fields))
+		ok := f.members.object(p, row, list)
 		*v = cdc.List(list)
-		return f.members.object(p, row, list)
+		return ok
 	case readArray:
 		return f.array(p, row, v)
 	case readRaw:
@@ -306,13 +307,12 @@ func (f *readField) array(p *parser, row *cdc.Row, v *cdc.Value) bool {
 	}
 	base := len(p.stack)
 	for more := !p.consume(']'); more; {
-		var element cdc.Value
 		p.space()
-		ok := f.element.value(p, row, &element)
+		ok := f.element.value(p, row, &p.element)
 		if !ok {
 			return false
 		}
-		p.stack = append(p.stack, element)
+		p.stack = append(p.stack, p.element)
 		if more, ok = p.next(']'); !ok {
 			return false
 		}
@@ -348,10 +348,27 @@ func (f *readField) decimal(p *parser, row *cdc.Row, v *cdc.Value) bool {
 		}
 	}
 	b, ok := p.base64(row, s)
-	if *v = cdc.BigDecimal(b); !ok || len(b) == 0 {
+	if !ok || len(b) == 0 {
 		return p.fail(at, "no decimal in base64")
 	}
+	*v = decimalValue(b)
 	return true
+}
+
+// decimalValue is the value of a two's complement, in the one form there is for
+// each number: without bytes that only repeat the sign, and small if it can be.
+func decimalValue(b []byte) cdc.Value {
+	for len(b) > 1 && (b[0] == 0 && b[1] < 0x80 || b[0] == 0xff && b[1] >= 0x80) {
+		b = b[1:]
+	}
+	if len(b) > 8 {
+		return cdc.BigDecimal(b)
+	}
+	n := int64(int8(b[0]))
+	for _, c := range b[1:] {
+		n = n<<8 | int64(c)
+	}
+	return cdc.SmallDecimal(n)
 }
 
 // literal makes v of a number literal, exactly, or reports false.
@@ -364,16 +381,7 @@ func (f *readField) literal(row *cdc.Row, v *cdc.Value, number []byte) bool {
 	if digits, ok = rescale(digits, scale, f.scale); !ok {
 		return false
 	}
-	b := row.Keep(appendTwos(row.Tail(len(digits)/2+9), negative, digits))
-	if len(b) > 8 {
-		*v = cdc.BigDecimal(b)
-		return true
-	}
-	n := int64(int8(b[0]))
-	for _, c := range b[1:] {
-		n = n<<8 | int64(c)
-	}
-	*v = cdc.SmallDecimal(n)
+	*v = decimalValue(row.Keep(appendTwos(row.Tail(len(digits)/2+9), negative, digits)))
 	return true
 }
 

@@ -9,11 +9,7 @@ import (
 // AppendSchema appends s as JsonConverter writes a schema that stands alone,
 // with defaults in the form that options ask for.
 func AppendSchema(dst []byte, s *cdc.Schema, options Options) []byte {
-	w := schemaWriter{options: options}
-	if s.IsBare() {
-		return append(w.appendNode(append(dst, '{'), &s.Fields[0], ""), '}')
-	}
-	return w.appendStruct(dst, s, s.Optional, "")
+	return schemaWriter{options: options}.append(dst, s)
 }
 
 // schemaWriter appends schema nodes; the order of their members is that of
@@ -32,15 +28,18 @@ const (
 	memberScale     = "weir.scale"
 )
 
-// appendStruct appends the node of a row's schema, as the field named field if
-// that is not empty.
-func (w schemaWriter) appendStruct(dst []byte, s *cdc.Schema, optional bool, field string) []byte {
-	f := cdc.Field{Type: cdc.Struct, Struct: s, Optional: optional}
-	return append(w.appendNode(append(dst, '{'), &f, field), '}')
+// append appends the node of a schema that stands alone.
+func (w schemaWriter) append(dst []byte, s *cdc.Schema) []byte {
+	f := &cdc.Field{Type: cdc.Struct, Struct: s, Optional: s.Optional}
+	if s.IsBare() {
+		f = &s.Fields[0]
+	}
+	return append(w.appendNode(append(dst, '{'), f, false), '}')
 }
 
-// appendNode appends the members of f's node.
-func (w schemaWriter) appendNode(dst []byte, f *cdc.Field, field string) []byte {
+// appendNode appends the members of f's node, its name included if it is a
+// struct's member.
+func (w schemaWriter) appendNode(dst []byte, f *cdc.Field, member bool) []byte {
 	dst = AppendString(append(dst, `"type":`...), []byte(f.Type.String()))
 	switch f.Type {
 	case cdc.Struct:
@@ -49,14 +48,14 @@ func (w schemaWriter) appendNode(dst []byte, f *cdc.Field, field string) []byte 
 			if i > 0 {
 				dst = append(dst, ',')
 			}
-			dst = append(w.appendNode(append(dst, '{'), &f.Struct.Fields[i], f.Struct.Fields[i].Name), '}')
+			dst = append(w.appendNode(append(dst, '{'), &f.Struct.Fields[i], true), '}')
 		}
 		dst = append(dst, ']')
 	case cdc.Array:
-		dst = append(w.appendNode(append(dst, `,"items":{`...), f.Element, ""), '}')
+		dst = append(w.appendNode(append(dst, `,"items":{`...), f.Element, false), '}')
 	case cdc.Map:
-		dst = append(w.appendNode(append(dst, `,"keys":{`...), f.Key, ""), '}')
-		dst = append(w.appendNode(append(dst, `,"values":{`...), f.Element, ""), '}')
+		dst = append(w.appendNode(append(dst, `,"keys":{`...), f.Key, false), '}')
+		dst = append(w.appendNode(append(dst, `,"values":{`...), f.Element, false), '}')
 	}
 	dst = strconv.AppendBool(append(dst, `,"optional":`...), f.Optional)
 	dst = w.appendNames(dst, f)
@@ -67,8 +66,8 @@ func (w schemaWriter) appendNode(dst []byte, f *cdc.Field, field string) []byte 
 	if w.extended {
 		dst = appendExtensions(dst, f)
 	}
-	if field != "" {
-		dst = AppendString(append(dst, `,"field":`...), []byte(field))
+	if member {
+		dst = AppendString(append(dst, `,"field":`...), []byte(f.Name))
 	}
 	return dst
 }

@@ -1,7 +1,6 @@
 package json
 
 import (
-
 	"github.com/weir-cdc/weir/internal/cdc"
 )
 
