@@ -178,7 +178,7 @@ func (n *snapshot) size() int {
 	if len(n.plans) == 0 || n.plans[0].mean == 0 {
 		return n.config.ChunkRows
 	}
-	return max(16, min(n.config.ChunkRows, n.chunkBytes*9/10/n.plans[0].mean))
+	return min(n.config.ChunkRows, max(16, n.chunkBytes*9/10/n.plans[0].mean))
 }
 
 // setRange sets the range of a window, and the next one is planned behind it.
@@ -328,22 +328,23 @@ func (n *snapshot) advance(s *stream) error {
 		return err
 	}
 	if n.announce && !n.busy() {
-		n.announce = false
-		n.log.Info("snapshot completed")
-		s.progress.snapshotDone()
-		if s.config.SnapshotMode == SnapshotInitialOnly {
-			return n.finishOnly(s)
-		}
+		return n.completed(s)
 	}
 	return nil
 }
 
-// finishOnly ends a capture that was to read tables only.
-func (n *snapshot) finishOnly(s *stream) error {
+// completed is the end of all reading.
+func (n *snapshot) completed(s *stream) error {
 	if err := s.end(); err != nil {
 		return err
 	}
-	return errFinished
+	n.announce = false
+	n.log.Info("snapshot completed")
+	s.progress.snapshotDone()
+	if s.config.SnapshotMode == SnapshotInitialOnly {
+		return errFinished
+	}
+	return nil
 }
 
 // register opens the windows that wait for it: from here on every change of

@@ -62,6 +62,7 @@ func (s *stream) resweep(t *Table) error {
 	if again {
 		s.snapshot.restart(p.state)
 	} else {
+		s.progress.snapshotTables(1)
 		s.snapshot.add(p.state)
 	}
 	return nil

@@ -1,0 +1,490 @@
+package capture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// ◆ Snapshot: "register the window, note the stream's position S, then read; a
+// chunk counts only if L ⊇ S; before- and after-keys of every event from L until
+// emission are evicted; progress is part of the offset; a crash resumes at the
+// unfinished chunk". Writers change keys between every two steps of every
+// chunk, connections break and the capture crashes: afterwards the topic equals
+// the table, no key's version or value ever went backwards, and every change of
+// the log was published exactly once.
+func TestSnapshotBesideWritersAndCrashes(t *testing.T) {
+	_, at := broker(t)
+	for seed := range uint64(12) {
+		for _, threads := range []string{"1", "3"} {
+			t.Run(fmt.Sprintf("seed %d threads %s", seed, threads), func(t *testing.T) {
+				snapshotChaos(t, at, fmt.Sprintf("chaos-%d-%s", seed, threads), seed, threads)
+			})
+		}
+	}
+}
+
+func snapshotChaos(t *testing.T, at, prefix string, seed uint64, threads string) {
+	const keys = 300
+	db := newFakeDB(newFakeTable(prefix, "a", true), newFakeTable(prefix, "b", true))
+	db.fill("a", keys)
+	db.fill("b", 40)
+	var steps atomic.Int64
+	lock := make(chan struct{}, 1)
+	rng := rand.New(rand.NewPCG(seed, 7))
+	random := func(n int) int {
+		lock <- struct{}{}
+		defer func() { <-lock }()
+		return rng.IntN(n)
+	}
+	db.hook = func(_, table string) {
+		steps.Add(1)
+		lock <- struct{}{}
+		defer func() { <-lock }()
+		for range rng.IntN(3) {
+			db.workload(rng, "a", keys)
+			db.workload(rng, "b", 60)
+		}
+	}
+	db.breaks = func(int, int) bool { return random(400) == 0 }
+	crash := errors.New("crash")
+	db.failRead = func(string) error {
+		switch random(25) {
+		case 0:
+			return crash
+		case 1:
+			return ErrUnavailable
+		case 2:
+			return ErrDefinition
+		}
+		return nil
+	}
+	c := newConfig(t, at, prefix, "snapshot.max.threads", threads, "snapshot.chunk.size", "17")
+	crashes := 0
+	var r *running
+	for r = launch(t, c, db.open); ; r = launch(t, c, db.open) {
+		var err error
+		select {
+		case err = <-r.done:
+			r.done <- err
+		case <-time.After(50 * time.Millisecond):
+			waitFor(t, "the snapshot or a crash", 60*time.Second, func() bool {
+				s := r.Status()
+				return len(r.done) > 0 || s.State == StateRunning && s.Snapshot != nil && !s.Snapshot.Running
+			})
+		}
+		if len(r.done) == 0 {
+			break
+		}
+		if err = r.end(t); !errors.Is(err, crash) {
+			t.Fatal(err)
+		}
+		if crashes++; crashes > 200 {
+			t.Fatal("it never gets through")
+		}
+	}
+	for range 20 {
+		lock <- struct{}{}
+		db.workload(rng, "a", keys)
+		<-lock
+	}
+	r.reached(t, db)
+	for _, table := range []string{"a", "b"} {
+		events := readEvents(t, at, prefix+".db."+table)
+		sameRows(t, state(t, events), db.rows(table))
+		sameChanges(t, streamed(events), db.logged(table, 0))
+	}
+	t.Logf("%d steps, %d crashes, %d transactions, %d reads", steps.Load(), crashes, db.length(), db.reads)
+}
+
+// markersOf are the snapshot markers of all rows that were read, by table.
+func markersOf(t *testing.T, at, prefix string, tables ...string) string {
+	t.Helper()
+	var out []string
+	for _, table := range tables {
+		var markers []string
+		for _, e := range byVersion(readEvents(t, at, prefix+".db."+table)) {
+			if e.op == "r" {
+				markers = append(markers, e.marker)
+			}
+		}
+		out = append(out, table+": "+strings.Join(markers, " "))
+	}
+	return strings.Join(out, "; ")
+}
+
+// On an idle database the markers are Debezium's, also with several readers:
+// an empty first table leaves no row marked first; the last row of all is last,
+// whichever table it is of; a table of one row has the marker of a last row.
+func TestSnapshotMarkers(t *testing.T) {
+	_, at := broker(t)
+	for i, c := range []struct {
+		rows []int64
+		want string
+	}{
+		{[]int64{3, 2}, "a: first true last_in_data_collection; b: first_in_data_collection last"},
+		{[]int64{0, 3, 1}, "a: ; b: first_in_data_collection true last_in_data_collection; c: last"},
+		{[]int64{2, 0}, "a: first last; b: "},
+		{[]int64{1, 1, 0, 0, 0, 0, 0, 0, 0}, "a: first; b: last; c: ; d: ; e: ; f: ; g: ; h: ; i: "},
+		{[]int64{1}, "a: last"},
+		{[]int64{0, 0}, "a: ; b: "},
+		{[]int64{5, 1, 4}, "a: first true true true last_in_data_collection; b: last_in_data_collection; c: first_in_data_collection true true last"},
+	} {
+		for _, threads := range []string{"1", "4"} {
+			prefix := fmt.Sprintf("markers-%d-%s", i, threads)
+			var tables []*Table
+			var names []string
+			for n := range c.rows {
+				names = append(names, string(rune('a'+n)))
+				tables = append(tables, newFakeTable(prefix, names[n], true))
+			}
+			db := newFakeDB(tables...)
+			for n, rows := range c.rows {
+				db.fill(names[n], rows)
+			}
+			r := launch(t, newConfig(t, at, prefix, "snapshot.chunk.size", "2", "snapshot.max.threads", threads), db.open)
+			r.reached(t, db)
+			if err := r.end(t); err != nil {
+				t.Fatal(err)
+			}
+			if got := markersOf(t, at, prefix, names...); got != c.want {
+				t.Errorf("%v, %s threads:\n got %s\nwant %s", c.rows, threads, got, c.want)
+			}
+		}
+	}
+}
+
+// ◆ "keyless tables: one consistent read, accepted only if the stream saw no
+// event of the table in (L, H], retried, then LOCK TABLES": a writer that is
+// always at it forces the lock; every row arrives once, by the read or by the
+// log.
+func TestSnapshotOfKeylessTable(t *testing.T) {
+	_, at := broker(t)
+	for _, busy := range []string{"", "whole-low", "whole-high"} {
+		prefix := "keyless-" + busy
+		db := newFakeDB(newFakeTable(prefix, "k", true), newFakeTable(prefix, "a", false))
+		db.fill("k", 3)
+		db.fill("a", 50)
+		next := int64(1000)
+		db.hook = func(step, table string) {
+			if step == busy && table == "a" {
+				db.write(func(tx *fakeTx) { tx.put("a", next, "added") })
+				next++
+			}
+		}
+		db.write(func(tx *fakeTx) { tx.put("a", 500, "before the start") })
+		r := launch(t, newConfig(t, at, prefix, "snapshot.delay.ms", "100"), db.open)
+		waitFor(t, "the stream", 20*time.Second, func() bool { return r.Status().State == StateRunning })
+		db.write(func(tx *fakeTx) { tx.put("a", 600, "while it waits to be read") })
+		r.reached(t, db)
+		db.write(func(tx *fakeTx) { tx.put("a", 700, "afterwards") })
+		r.reached(t, db)
+		if err := r.end(t); err != nil {
+			t.Fatal(err)
+		}
+		seen := map[int64]int{}
+		for _, e := range readEvents(t, at, prefix+".db.a") {
+			seen[e.after.id]++
+		}
+		for id, row := range db.rows("a") {
+			if seen[id] != 1 {
+				t.Errorf("%q: row %d (%s) arrived %d times", busy, id, row.text, seen[id])
+			}
+		}
+		if wantLock := busy == "whole-low"; (db.locks > 0) != wantLock {
+			t.Errorf("%q: locked %d times", busy, db.locks)
+		}
+	}
+}
+
+// ◆ "any DDL on the table discards open windows": a column appears while a
+// chunk is being read, and the chunk is read again under the new definition.
+func TestSnapshotAndDDL(t *testing.T) {
+	_, at := broker(t)
+	db := newFakeDB(newFakeTable("ddl", "a", true))
+	db.fill("a", 100)
+	wider := newFakeTable("ddl", "a", true, fieldExtra)
+	reads := 0
+	db.hook = func(step, _ string) {
+		if step != "read" {
+			return
+		}
+		if reads++; reads == 3 {
+			db.redefine("ALTER TABLE a ADD extra", map[string]*Table{"db.a": wider})
+		}
+	}
+	r := launch(t, newConfig(t, at, "ddl", "snapshot.chunk.size", "10"), db.open)
+	r.reached(t, db)
+	events := readEvents(t, at, "ddl.db.a")
+	sameRows(t, state(t, events), db.rows("a"))
+	var read, extra int
+	for _, e := range events {
+		if e.op == "r" {
+			read++
+		}
+		if contains(e.Value, `"extra":null`) {
+			extra++
+		}
+	}
+	// At most two chunks of ten went out before, the third was read twice.
+	if read != 100 || extra < 80 || extra%10 != 0 {
+		t.Errorf("%d rows read, %d with the new column; want 100 and at least 80", read, extra)
+	}
+	if n := len(readTopic(t, at, "ddl")); n != 2 {
+		t.Errorf("%d schema changes published, want the table's and the ALTER", n)
+	}
+}
+
+// A table that is dropped while it waits to be read, and one that is created
+// then, need no reading.
+func TestSnapshotAndDroppedTable(t *testing.T) {
+	_, at := broker(t)
+	db := newFakeDB(newFakeTable("drop", "a", true), newFakeTable("drop", "b", true))
+	db.fill("a", 30)
+	db.fill("b", 30)
+	dropped := false
+	db.hook = func(step, _ string) {
+		if step == "low" && !dropped {
+			dropped = true
+			db.redefine("DROP TABLE b; CREATE TABLE c", map[string]*Table{"db.b": nil, "db.c": newFakeTable("drop", "c", true)})
+			db.write(func(tx *fakeTx) { tx.put("c", 1, "born") })
+		}
+	}
+	r := launch(t, newConfig(t, at, "drop", "snapshot.chunk.size", "10"), db.open)
+	r.reached(t, db)
+	if got := markersOf(t, at, "drop", "b", "c"); got != "b: ; c: " {
+		t.Error(got)
+	}
+	sameRows(t, state(t, readEvents(t, at, "drop.db.c")), db.rows("c"))
+	r.end(t)
+	s := storedOffset(t, at, "drop")
+	if s.tables["db.c"].Phase != tableStreamed || s.tables["db.a"].Phase != tableDone {
+		t.Errorf("stored: %+v %+v", s.tables["db.c"], s.tables["db.a"])
+	}
+}
+
+// ◆ "a chunk counts only if L ⊇ S": a read from a server that is behind the
+// stream is thrown away.
+func TestSnapshotFromServerBehind(t *testing.T) {
+	_, at := broker(t)
+	db := newFakeDB(newFakeTable("behind", "a", true))
+	db.fill("a", 10)
+	db.write(func(tx *fakeTx) { tx.put("a", 1, "x") })
+	reads := 0
+	open := openWith(db, func(s *fakeSource) Source { return &behindSource{s, &reads} })
+	r := launch(t, newConfig(t, at, "behind"), open)
+	r.reached(t, db)
+	if reads < 2 {
+		t.Errorf("%d reads", reads)
+	}
+	if got := len(slices.DeleteFunc(readEvents(t, at, "behind.db.a"), func(e event) bool { return e.op != "r" })); got != 10 {
+		t.Errorf("%d rows read", got)
+	}
+}
+
+// ◆ "Tables added to the include list later are snapshot alone, while the stream
+// goes on"; one that was taken out and comes again is read anew and swept.
+func TestSnapshotOfAddedTable(t *testing.T) {
+	_, at := broker(t)
+	db := newFakeDB(newFakeTable("added", "a", true), newFakeTable("added", "b", true))
+	db.fill("a", 10)
+	db.fill("b", 10)
+	both, one := newConfig(t, at, "added"), newConfig(t, at, "added")
+	only := func(names ...string) OpenSource {
+		return openWith(db, func(s *fakeSource) Source { return &onlySource{s, names} })
+	}
+	r := launch(t, one, only("db.a"))
+	r.reached(t, db)
+	r.end(t)
+	db.write(func(tx *fakeTx) { tx.put("a", 11, "x"); tx.put("b", 11, "not captured") })
+	r = launch(t, both, only("db.a", "db.b"))
+	r.reached(t, db)
+	r.end(t)
+	if got := markersOf(t, at, "added", "a", "b"); strings.Count(got, "true") != 8+9 || !strings.Contains(got, "b: first true") {
+		t.Error(got)
+	}
+	r = launch(t, one, only("db.a"))
+	r.reached(t, db)
+	r.end(t)
+	db.write(func(tx *fakeTx) { tx.del("b", 3); tx.put("b", 12, "unseen") })
+	r = launch(t, both, only("db.a", "db.b"))
+	r.reached(t, db)
+	r.end(t)
+	for _, table := range []string{"a", "b"} {
+		sameRows(t, state(t, readEvents(t, at, "added.db."+table)), db.rows(table))
+	}
+}
+
+// snapshot.mode no_data reads nothing, initial_only ends when it has read, and
+// neither reads at a later start.
+func TestSnapshotModes(t *testing.T) {
+	_, at := broker(t)
+	for _, mode := range []string{"no_data", "schema_only", "initial_only"} {
+		prefix := "mode-" + mode
+		db := newFakeDB(newFakeTable(prefix, "a", true))
+		db.fill("a", 25)
+		c := newConfig(t, at, prefix, "snapshot.mode", mode)
+		r := launch(t, c, db.open)
+		want := 0
+		if mode == "initial_only" {
+			want = 25
+			if err := r.failure(t); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			r.reached(t, db)
+			db.write(func(tx *fakeTx) { tx.put("a", 1, "x") })
+			r.reached(t, db)
+			r.end(t)
+			if got := len(readTopic(t, at, prefix)); got != 1 {
+				t.Errorf("%s: %d schema changes", mode, got)
+			}
+			sameChanges(t, streamed(readEvents(t, at, prefix+".db.a")), db.logged("a", 0))
+			r = launch(t, newConfig(t, at, prefix), db.open)
+			r.reached(t, db)
+			r.end(t)
+		}
+		if got := len(slices.DeleteFunc(readEvents(t, at, prefix+".db.a"), func(e event) bool { return e.op != "r" })); got != want {
+			t.Errorf("%s: %d rows read, want %d", mode, got, want)
+		}
+	}
+}
+
+// ◆ "where continuity cannot be proved it halts with what to do, and never
+// skips"; with when_needed it reads all again and ends with a key sweep: rows
+// that vanished in the gap become deletes. Versions go on growing.
+func TestSnapshotWhenNeeded(t *testing.T) {
+	_, at := broker(t)
+	db := newFakeDB(newFakeTable("gap", "a", true))
+	db.fill("a", 50)
+	r := launch(t, newConfig(t, at, "gap"), db.open)
+	r.reached(t, db)
+	r.end(t)
+	db.write(func(tx *fakeTx) { tx.del("a", 7); tx.put("a", 8, "changed in the gap"); tx.move("a", 9, 99) })
+	db.purged = db.length()
+
+	r = launch(t, newConfig(t, at, "gap"), db.open)
+	if err := r.failure(t); !errors.Is(err, ErrNoContinuity) {
+		t.Fatalf("resumed over a gap: %v", err)
+	}
+	before := storedOffset(t, at, "gap").offset.Version
+
+	r = launch(t, newConfig(t, at, "gap", "snapshot.mode", "when_needed"), db.open)
+	r.reached(t, db)
+	r.end(t)
+	events := readEvents(t, at, "gap.db.a")
+	sameRows(t, state(t, events), db.rows("a"))
+	var deleted []int64
+	for _, e := range events {
+		if e.op == "d" && e.version > before {
+			deleted = append(deleted, e.id)
+		}
+	}
+	slices.Sort(deleted)
+	if !slices.Equal(deleted, []int64{7, 9}) {
+		t.Errorf("swept %v, want 7 and 9", deleted)
+	}
+}
+
+// A chunk is cut where it has enough bytes, and nothing of it is lost.
+func TestSnapshotOfLargeRows(t *testing.T) {
+	_, at := broker(t)
+	db := newFakeDB(newFakeTable("large", "a", true))
+	db.write(func(tx *fakeTx) {
+		for id := int64(1); id <= 40; id++ {
+			tx.put("a", id, strings.Repeat("x", 30_000))
+		}
+	})
+	r := launch(t, newConfig(t, at, "large", "max.queue.size.in.bytes", "600000", "snapshot.max.threads", "2"), db.open)
+	r.reached(t, db)
+	sameRows(t, state(t, readEvents(t, at, "large.db.a")), db.rows("a"))
+	if db.reads < 10 {
+		t.Errorf("%d reads, for rows of more than ten chunks", db.reads)
+	}
+	if got := markersOf(t, at, "large", "a"); got != "a: first "+strings.Repeat("true ", 38)+"last" {
+		t.Error(got)
+	}
+}
+
+// openWith wraps the sources of a database.
+func openWith(db *fakeDB, wrap func(*fakeSource) Source) OpenSource {
+	return func(ctx context.Context, scope Scope) (Source, error) {
+		s, err := db.open(ctx, scope)
+		return wrap(s.(*fakeSource)), err
+	}
+}
+
+// TRUNCATE and partitions that are dropped leave no events. ◆ "TRUNCATE and
+// partition DDL trigger a key sweep"; with truncate.handling=debezium they do
+// not. Keys written meanwhile are spared.
+func TestSweepAfterTruncate(t *testing.T) {
+	_, at := broker(t)
+	for _, handling := range []string{"sweep", "debezium"} {
+		prefix := "truncate-" + handling
+		db := newFakeDB(newFakeTable(prefix, "a", true), newFakeTable(prefix, "b", false))
+		db.fill("a", 60)
+		db.fill("b", 5)
+		r := launch(t, newConfig(t, at, prefix, "truncate.handling", handling, "snapshot.chunk.size", "7"), db.open)
+		r.reached(t, db)
+		db.truncate("a", func(id int64) bool { return id%3 != 0 })
+		db.truncate("b", func(int64) bool { return true })
+		db.write(func(tx *fakeTx) { tx.put("a", 1, "again"); tx.put("a", 100, "new"); tx.del("a", 3) })
+		r.reached(t, db)
+		r.reached(t, db)
+		r.end(t)
+		got := state(t, readEvents(t, at, prefix+".db.a"))
+		if handling == "sweep" {
+			sameRows(t, got, db.rows("a"))
+		} else if len(got) != 60 {
+			t.Errorf("debezium: %d keys are left", len(got))
+		}
+		if n := len(readEvents(t, at, prefix+".db.b")); n != 5 {
+			t.Errorf("%s: %d events of the table without a key", handling, n)
+		}
+	}
+}
+
+// A sweep that finds more keys than it may hold takes several passes.
+func TestSweepInPasses(t *testing.T) {
+	_, at := broker(t)
+	db := newFakeDB(newFakeTable("passes", "a", true))
+	db.fill("a", 300)
+	c := newConfig(t, at, "passes")
+	r := launch(t, c, db.open)
+	r.reached(t, db)
+	r.end(t)
+	client, err := kgo.NewClient(kgo.SeedBrokers(at))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	n := newSnapshot(&c, nil, client, r.log, time.Now, r.metrics)
+	n.sweepKeys = 40
+	w := &sweep{plan: &plan{table: newFakeTable("passes", "a", true)}, since: 1 << 62, dead: make(chan sweepBatch, 1000), stop: make(chan struct{})}
+	if err := n.search(t.Context(), w); err != nil {
+		t.Fatal(err)
+	}
+	close(w.dead)
+	found := map[string]bool{}
+	batches := 0
+	for b := range w.dead {
+		if len(b.keys) > 40 {
+			t.Errorf("%d keys at a time", len(b.keys))
+		}
+		batches++
+		for _, k := range b.keys {
+			found[string(k)] = true
+		}
+	}
+	if len(found) != 300 || batches < 8 {
+		t.Errorf("%d keys in %d batches", len(found), batches)
+	}
+}
