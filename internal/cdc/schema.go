@@ -249,8 +249,9 @@ const bareVersion = -1
 func (s *Schema) IsBare() bool { return s.Version == bareVersion }
 
 // Fingerprint is 16 hexadecimal digits that differ where schemas do: the first
-// 8 bytes of the SHA-256 of everything the schema says. It is stored (header
-// weir.schema), so the text it is made of must never change for what exists.
+// 8 bytes of the SHA-256 of everything the schema says. It is stored, so the
+// text it is made of must never change for what exists. Header weir.schema has
+// that of a whole entry of the schema topic instead.
 func (s *Schema) Fingerprint() string { return s.fingerprint }
 
 // Index is the position of the named field, or -1.
