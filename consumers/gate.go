@@ -409,7 +409,7 @@ func (g *gate) settle(ctx context.Context, offsets map[string]map[int32]kgo.Offs
 				l.start = at
 				parts[number] = kgo.NewOffset().At(at)
 			}
-			if l.start >= 0 && g.from != nil {
+			if l.committed.Offset >= 0 && g.from != nil {
 				at, err := g.from(ctx, l)
 				if err != nil {
 					return nil, err

@@ -9,7 +9,7 @@ var Common = Table{
 	Properties: []Property{
 		{Name: "name", Type: String, Required: true, Check: checkName,
 			Doc: "The connector's name, which group ids and client ids are made of. In a connector file it stands beside `config`."},
-		{Name: "connector.class", Type: String,
+		{Name: "connector.class", Type: Class,
 			Doc: "The Kafka Connect class the file was written for. The capture chooses the database by it; a sink takes its own only."},
 		{Name: "tasks.max", Type: Int, Default: "1", Min: 1, Max: 100_000,
 			Inert: "a sink works on all partitions at once and scales by starting more processes; a capture is one task"},

@@ -60,7 +60,15 @@ func (p Program) AllTables() []config.Table {
 // class is connector.class as this component takes it, to be put before
 // AllTables.
 func (p Program) class() config.Table {
-	return config.Table{Properties: []config.Property{{Name: "connector.class", Type: config.Class, Values: p.Classes}}}
+	class := config.Property{Name: "connector.class", Type: config.Class, Values: p.Classes}
+	for _, table := range p.Tables {
+		for _, property := range table.Properties {
+			if property.Name == class.Name {
+				class.Required, class.Doc = property.Required, property.Doc
+			}
+		}
+	}
+	return config.Table{Properties: []config.Property{class}}
 }
 
 // Load reads the component's configuration.

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -39,14 +41,18 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// binary builds all commands, once, and returns the path of one.
+// binary builds the components, once, and returns the path of one.
 func binary(t *testing.T, name string) string {
 	t.Helper()
 	buildOnce.Do(func() {
 		if folder, errBuild = os.MkdirTemp("", "weir-binaries"); errBuild != nil {
 			return
 		}
-		output, err := exec.Command("go", "build", "-o", folder, "../../...").CombinedOutput()
+		args := []string{"build", "-o", folder}
+		for _, p := range Programs() {
+			args = append(args, "../../"+p.Name)
+		}
+		output, err := exec.Command("go", args...).CombinedOutput()
 		if err != nil {
 			errBuild = fmt.Errorf("%w\n%s", err, output)
 		}
@@ -274,6 +280,31 @@ func TestElasticsearchSinkRuns(t *testing.T) {
 		t.Errorf("%v %v", found, err)
 	}
 	p.stop(t)
+}
+
+func TestLakeSinkRuns(t *testing.T) {
+	topic, store := newTopic(t), servers.S3(t)
+	bucket := store.Bucket(t)
+	args := shared(t, topic, "store.url="+store.Endpoint, "s3.bucket.name="+bucket, "s3.region="+store.Region,
+		"aws.access.key.id="+store.AccessKey, "aws.secret.access.key="+store.SecretKey, "rotate.schedule.interval.ms=500")
+	if code, out, errs := runBinary(t, "weir-lake", append(args, "--validate")...); code != service.ExitOK {
+		t.Errorf("--validate: %d %s %s", code, out, errs)
+	}
+	if code, out, _ := runBinary(t, "weir-lake", append(args, "--validate", "--set", "s3.bucket.name=no-such-bucket")...); code != service.ExitServers {
+		t.Errorf("--validate without the bucket: %d %s", code, out)
+	}
+	p := start(t, "weir-lake", args)
+	p.caughtUp(t)
+	p.stop(t)
+	client := s3.New(s3.Options{BaseEndpoint: &store.Endpoint, Region: store.Region, UsePathStyle: true,
+		Credentials: credentials.NewStaticCredentialsProvider(store.AccessKey, store.SecretKey, "")})
+	listed, err := client.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: &bucket})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(listed.Contents) != 1 || !strings.HasPrefix(*listed.Contents[0].Key, "topics/"+topic+"/") || !strings.HasSuffix(*listed.Contents[0].Key, ".snappy.parquet") {
+		t.Errorf("%d files: %+v", len(listed.Contents), listed.Contents)
+	}
 }
 
 func TestElasticsearchSinkWaitsForItsCluster(t *testing.T) {

@@ -4,6 +4,7 @@ package fleet
 
 import (
 	"github.com/weir-cdc/weir/cmd/internal/elasticsearch"
+	"github.com/weir-cdc/weir/cmd/internal/lake"
 	"github.com/weir-cdc/weir/cmd/internal/redis"
 	"github.com/weir-cdc/weir/internal/config"
 	"github.com/weir-cdc/weir/internal/service"
@@ -11,7 +12,7 @@ import (
 
 // Programs are the components.
 func Programs() []service.Program {
-	return []service.Program{elasticsearch.Program(), redis.Program()}
+	return []service.Program{elasticsearch.Program(), redis.Program(), lake.Program()}
 }
 
 // Configuration is docs/configuration.md.

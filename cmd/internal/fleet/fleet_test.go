@@ -37,7 +37,7 @@ func TestTablesAreSound(t *testing.T) {
 
 func TestReferenceConfigurationsHaveKnownPropertiesOnly(t *testing.T) {
 	files := map[string]string{
-		"elasticsearch-orders-sink.json": "weir-elasticsearch", "redis-cache-sink.json": "weir-redis", "s3-data-lake-sink.json": "weir-lake",
+		"elasticsearch-orders-sink.json": "weir-elasticsearch", "redis-cache-sink.json": "weir-redis",
 		"mysql-orders-connector.json": "weir-capture", "mysql-high-performance.json": "weir-capture", "mysql-tuned.json": "weir-capture",
 	}
 	for file, name := range files {
