@@ -29,6 +29,8 @@ type dump struct {
 	conn    *client.Conn
 	net     net.Conn
 	silence time.Duration // the connection is given up after this long without a byte
+	// checksum says that events carry one, as agreed with the server.
+	checksum bool
 }
 
 const (
@@ -96,6 +98,11 @@ func (d *dump) prepare(ctx context.Context, s *session, c *Connection, mariadb b
 			return err
 		}
 	}
+	row, err := s.row(ctx, "SELECT @@GLOBAL.binlog_checksum")
+	if err != nil {
+		return err
+	}
+	d.checksum = len(row) > 0 && row[0] == "CRC32"
 	defer s.guard(ctx)()
 	if err := d.register(c.ServerID, c.User); err != nil {
 		return fmt.Errorf("registering as replica %d: %w", c.ServerID, cause(err))

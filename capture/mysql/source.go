@@ -23,9 +23,14 @@ type Source struct {
 	srv     *server // as it was when the Source was opened; its kind never changes
 	options *SchemaOptions
 	history *history
+	topic   *schemaTopic
 	block   *sourceBlock
-	tx      transaction
-	xa      preparedXA
+	// ddl, creates and databases are what was read of definitions at the start.
+	ddl       *ddlServer
+	creates   map[tableName]string
+	databases map[string]ddlLocale
+	tx        transaction
+	xa        preparedXA
 
 	// The stream's place in the log, of the stream's goroutine alone: file and
 	// pos are where the next transaction begins, gtids (MySQL) or list (MariaDB)
@@ -74,6 +79,8 @@ func newSource(conn Connection, settings Settings, scope capture.Scope, srv *ser
 	s.options = settings.schemaOptions(scope)
 	s.history = newHistory(s.options, srv.caseless)
 	s.block = newSourceBlock(s.Kind(), scope.Prefix)
+	s.topic = newSchemaTopic(s.Kind(), s.block.schema, s.options)
+	s.topic.ignoreOther, s.topic.ignoreMore = settings.CapturedDatabasesOnly, settings.CapturedTablesOnly
 	return s
 }
 
@@ -247,18 +254,15 @@ func (s *Source) listed(ctx context.Context, conn *session, p *position) error {
 	return fmt.Errorf("%w: the server no longer has %s, where the capture stopped; start with snapshot.mode=when_needed to read the tables again, and let the server keep its log for longer", capture.ErrNoContinuity, p.File)
 }
 
-// Begin makes the log's end now the place where the stream begins.
+// Begin makes the log's end now the place where the stream begins, and reads
+// the definitions of tables.
 func (s *Source) Begin(ctx context.Context) error {
 	conn, err := s.conn.open(ctx)
 	if err != nil {
 		return unavailable(err)
 	}
 	defer conn.Close()
-	p, err := s.end(ctx, conn)
-	if err != nil {
-		return err
-	}
-	return s.moveTo(&p)
+	return s.begin(ctx, conn)
 }
 
 // end is the log's end now.
@@ -317,7 +321,7 @@ func (s *Source) Position() []byte {
 
 // Table is a captured table where the stream stands.
 func (s *Source) Table(database, name string) *capture.Table {
-	if t := s.history.captured(database, name); t != nil {
+	if t, err := s.table(database, name); err == nil && t != nil {
 		return t.Table
 	}
 	return nil

@@ -87,9 +87,17 @@ func (b *sourceBlock) constant(row *cdc.Row, micros int64) {
 	v[sourceFieldRow] = cdc.Int(0)
 }
 
-// event is the block of a rows event: MySQL's commit time in µs where the log
-// has it, else the event's in seconds.
+// event is the block of a rows event.
 func (b *sourceBlock) event(s *Source, e *event, table *TableSchema) *cdc.Row {
+	row := b.statement(s, e)
+	row.Values[sourceFieldDB] = cdc.String([]byte(table.Database))
+	row.Values[sourceFieldTable] = cdc.String([]byte(table.Name))
+	return row
+}
+
+// statement is the block of an event without db and table: MySQL's commit time
+// in µs where the log has it, else the event's in seconds.
+func (b *sourceBlock) statement(s *Source, e *event) *cdc.Row {
 	t := &s.tx
 	micros := int64(e.seconds) * 1_000_000
 	if t.known && t.head.originalMicros != 0 {
@@ -99,8 +107,7 @@ func (b *sourceBlock) event(s *Source, e *event, table *TableSchema) *cdc.Row {
 	b.constant(&b.row, micros)
 	v := b.row.Values
 	v[sourceFieldSnapshot] = cdc.String(notSnapshot)
-	v[sourceFieldDB] = cdc.String([]byte(table.Database))
-	v[sourceFieldTable] = cdc.String([]byte(table.Name))
+	v[sourceFieldDB] = cdc.String(nil)
 	v[sourceFieldServerID] = cdc.Int(int64(e.serverID))
 	if len(t.gtid) > 0 {
 		v[sourceFieldGTID] = cdc.String(t.gtid)

@@ -81,8 +81,7 @@ func (s *Source) streamOnce(ctx context.Context, wake <-chan struct{}, out captu
 		d.Close()
 		<-ended
 	}()
-	r := s.newRun(wake, out)
-	return r.loop(ctx, full, free)
+	return s.newRun(ctx, d.checksum, wake, out).loop(ctx, full, free)
 }
 
 // connect opens the dump where the stream stands, on a server that is the one
@@ -179,9 +178,10 @@ type run struct {
 	reported time.Time // when Progress was called last
 }
 
-func (s *Source) newRun(wake <-chan struct{}, out capture.Stream) *run {
+func (s *Source) newRun(ctx context.Context, checksum bool, wake <-chan struct{}, out capture.Stream) *run {
 	r := &run{s: s, out: out, wake: wake}
-	r.parser = newParser(false, s.plan)
+	r.parser = newParser(checksum, func(m *tableMap) (*plan, error) { return s.plan(ctx, m) })
+	r.parser.seek(s.pos)
 	s.tx.abandon()
 	s.xa.recording = nil
 	return r

@@ -1,0 +1,122 @@
+// Command bench runs the whole of weir-capture from a real MySQL into a real
+// broker and prints what an event costs: first a stream that waits in the binary
+// log, then a snapshot of the same table.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/weir-cdc/weir/deploy/local/servers"
+)
+
+func main() {
+	var b bench
+	flag.IntVar(&b.rows, "rows", 1_000_000, "rows to insert, and then to read in the snapshot")
+	flag.IntVar(&b.updates, "updates", 300_000, "single-row updates")
+	flag.BoolVar(&b.schemas, "schemas", false, "events with inline schemas (schemas.enable=true)")
+	flag.StringVar(&b.compression, "compression", "lz4", "compression.type of the producer")
+	flag.StringVar(&b.profile, "profile", "", "folder for logs of the captures; empty: a temporary one")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := b.run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// bench is one run of the benchmark.
+type bench struct {
+	rows, updates int
+	schemas       bool
+	compression   string
+	profile       string
+
+	dir     string
+	mysql   servers.SQL
+	kafka   string
+	started time.Time
+}
+
+// say prints a line of progress.
+func (b *bench) say(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "%5.0f s  %s\n", time.Since(b.started).Seconds(), fmt.Sprintf(format, args...))
+}
+
+func (b *bench) run(ctx context.Context) error {
+	b.started = time.Now()
+	if err := b.prepare(ctx); err != nil {
+		return err
+	}
+	if b.profile == "" {
+		defer os.RemoveAll(b.dir)
+	}
+	id := fmt.Sprintf("bench%d", time.Now().Unix())
+	db, err := b.openDatabase(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	defer db.ExecContext(context.WithoutCancel(ctx), "DROP DATABASE "+id)
+
+	b.say("starting the capture once, so that the log waits for it")
+	first := b.capture(id, id, "no_data")
+	if _, err := first.until(ctx, func(s status) bool { return len(s.Position) > 0 }); err != nil {
+		return err
+	}
+	b.say("writing %d rows and %d updates", b.rows, b.updates)
+	l := &load{db: db, rows: b.rows, updates: b.updates, report: b.say}
+	if err := l.insert(ctx); err != nil {
+		return err
+	}
+	if err := l.update(ctx); err != nil {
+		return err
+	}
+	b.say("streaming")
+	stream := b.capture(id, id, "no_data")
+	streamed, err := stream.until(ctx, func(s status) bool { return s.Records >= int64(b.rows+b.updates) })
+	if err != nil {
+		return err
+	}
+	b.say("reading the snapshot")
+	snapshot := b.capture(id, id+"s", "initial_only")
+	read, err := snapshot.until(ctx, nil)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%-10s %12s %12s %14s %10s %10s\n", "", "events", "events/s", "CPU-µs/event", "peak RSS", "seconds")
+	streamed.print("stream", b.rows+b.updates)
+	read.print("snapshot", b.rows)
+	return nil
+}
+
+// prepare starts the servers and builds the binary.
+func (b *bench) prepare(ctx context.Context) error {
+	local, err := servers.Open(servers.Options{})
+	if err != nil {
+		return err
+	}
+	if err := local.Up(ctx, servers.KindMySQL, servers.KindKafka); err != nil {
+		return err
+	}
+	if b.mysql, err = local.MySQL(ctx); err != nil {
+		return err
+	}
+	if b.kafka, err = local.Kafka(ctx); err != nil {
+		return err
+	}
+	if b.dir = b.profile; b.dir == "" {
+		if b.dir, err = os.MkdirTemp("", "weir-bench-"); err != nil {
+			return fmt.Errorf("making a folder: %w", err)
+		}
+	}
+	b.say("building weir-capture")
+	return run(ctx, "go", "build", "-o", filepath.Join(b.dir, "weir-capture"), "./cmd/weir-capture")
+}

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	_ "github.com/go-sql-driver/mysql"
+)
+
+// run runs a command and shows what it prints.
+func run(ctx context.Context, name string, args ...string) error {
+	c := exec.CommandContext(ctx, name, args...)
+	c.Stdout, c.Stderr = os.Stderr, os.Stderr
+	if err := c.Run(); err != nil {
+		return fmt.Errorf("running %s: %w", name, err)
+	}
+	return nil
+}
+
+// openDatabase makes a database with the table.
+func (b *bench) openDatabase(ctx context.Context, name string) (*sql.DB, error) {
+	db, err := sql.Open("mysql", b.mysql.DSN(""))
+	if err != nil {
+		return nil, fmt.Errorf("opening the database: %w", err)
+	}
+	if _, err := db.ExecContext(ctx, "CREATE DATABASE "+name); err != nil {
+		return nil, errors.Join(fmt.Errorf("making database %s: %w", name, err), db.Close())
+	}
+	if err := db.Close(); err != nil {
+		return nil, err
+	}
+	if db, err = sql.Open("mysql", b.mysql.DSN(name)); err != nil {
+		return nil, fmt.Errorf("opening the database: %w", err)
+	}
+	if _, err := db.ExecContext(ctx, createTable); err != nil {
+		return nil, errors.Join(fmt.Errorf("making the table: %w", err), db.Close())
+	}
+	return db, nil
+}
+
+// capture is one run of weir-capture.
+type capture struct {
+	command *exec.Cmd
+	address string
+	log     string
+}
+
+// capture prepares a run over a database; prefix names its topics and offsets.
+func (b *bench) capture(database, prefix, mode string) *capture {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	address := "127.0.0.1:0"
+	if err == nil {
+		address = listener.Addr().String()
+		listener.Close()
+	}
+	properties := map[string]string{
+		"name": prefix, "connector.class": "io.debezium.connector.mysql.MySqlConnector",
+		"database.hostname": b.mysql.Host, "database.port": fmt.Sprint(b.mysql.Port), "database.user": b.mysql.User, "database.password": b.mysql.Password,
+		"topic.prefix": prefix, "database.include.list": database, "bootstrap.servers": b.kafka, "snapshot.mode": mode,
+		"value.converter": "org.apache.kafka.connect.json.JsonConverter", "value.converter.schemas.enable": fmt.Sprint(b.schemas),
+		"producer.override.compression.type": b.compression, "offset.storage.topic": prefix + "-offsets", "listeners": "http://" + address,
+		"topic.creation.default.partitions": "1",
+	}
+	var args []string
+	for name, text := range properties {
+		args = append(args, "--set", name+"="+text)
+	}
+	c := &capture{address: address, log: filepath.Join(b.dir, prefix+"-"+mode+".log")}
+	c.command = exec.Command(filepath.Join(b.dir, "weir-capture"), args...)
+	return c
+}
+
+// status is the part of the capture's status that is looked at.
+type status struct {
+	Position json.RawMessage `json:"position"`
+	Records  int64           `json:"records"`
+}
+
+// cost is what a run took.
+type cost struct {
+	cpu, wall time.Duration
+	rss       int64 // peak, bytes
+}
+
+func (c cost) print(name string, events int) {
+	fmt.Printf("%-10s %12d %12.0f %14.2f %7d MB %10.1f\n", name, events, float64(events)/c.wall.Seconds(),
+		float64(c.cpu.Microseconds())/float64(events), c.rss>>20, c.wall.Seconds())
+}
+
+// until runs the capture until its status is as wanted, or, without a wish, until
+// it ends by itself, and says what it took, start and stop included.
+func (c *capture) until(ctx context.Context, wanted func(status) bool) (cost, error) {
+	out, err := os.Create(c.log)
+	if err != nil {
+		return cost{}, fmt.Errorf("making a log: %w", err)
+	}
+	defer out.Close()
+	c.command.Stdout, c.command.Stderr = out, out
+	start := time.Now()
+	if err := c.command.Start(); err != nil {
+		return cost{}, fmt.Errorf("starting weir-capture: %w", err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- c.command.Wait() }()
+	wall := time.Duration(0)
+	for wall == 0 {
+		select {
+		case err := <-ended:
+			if wanted != nil || err != nil {
+				return cost{}, fmt.Errorf("weir-capture ended (%v): %s", err, c.tail())
+			}
+			return c.cost(time.Since(start)), nil
+		case <-ctx.Done():
+			c.command.Process.Kill()
+			return cost{}, errors.Join(ctx.Err(), <-ended)
+		case <-time.After(50 * time.Millisecond):
+			if wanted != nil && wanted(c.status()) {
+				wall = time.Since(start)
+			}
+		}
+	}
+	c.command.Process.Signal(syscall.SIGTERM)
+	if err := <-ended; err != nil {
+		return cost{}, fmt.Errorf("weir-capture ended (%w): %s", err, c.tail())
+	}
+	return c.cost(wall), nil
+}
+
+func (c *capture) cost(wall time.Duration) cost {
+	usage := c.command.ProcessState.SysUsage().(*syscall.Rusage)
+	return cost{cpu: c.command.ProcessState.UserTime() + c.command.ProcessState.SystemTime(), wall: wall, rss: usage.Maxrss << 10}
+}
+
+// status asks the capture; one that does not answer yet has none.
+func (c *capture) status() (s status) {
+	response, err := http.Get("http://" + c.address + "/status")
+	if err != nil {
+		return s
+	}
+	defer response.Body.Close()
+	var all struct {
+		Tasks []struct {
+			status
+		} `json:"tasks"`
+		status
+	}
+	if json.NewDecoder(response.Body).Decode(&all) != nil {
+		return s
+	}
+	if len(all.Tasks) > 0 && all.Records == 0 {
+		return all.Tasks[0].status
+	}
+	return all.status
+}
+
+// tail is the end of the log.
+func (c *capture) tail() string {
+	text, _ := os.ReadFile(c.log)
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return strings.Join(lines[max(0, len(lines)-10):], "\n")
+}
