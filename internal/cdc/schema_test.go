@@ -1,7 +1,6 @@
 package cdc
 
 import (
-	"fmt"
 	"sync"
 	"testing"
 )
@@ -148,7 +147,7 @@ func TestFieldNames(t *testing.T) {
 		want bool
 	}{{Field{Semantic: Decimal, Type: Binary}, true}, {Field{Type: Text, Precision: 5}, true}, {Field{Type: Text}, false}, {Field{Type: Double, Precision: 5}, false}} {
 		if c.f.IsDecimal() != c.want {
-			t.Error(fmt.Sprintf("%+v", c.f))
+			t.Errorf("%+v", c.f)
 		}
 	}
 }

@@ -209,6 +209,28 @@ func BenchmarkRead(b *testing.B) {
 	b.Run("none", func(b *testing.B) { benchmarkRead(b, Options{}, nil, nothing) })
 }
 
+// BenchmarkReadAlternating is a topic in which two inline schemas alternate.
+func BenchmarkReadAlternating(b *testing.B) {
+	values, size := newOrderEvents(cdc.OpCreate, 20_000).values(Options{Schemas: true})
+	other := NewPlan(itemRow, Options{Schemas: true}).Append(nil, rowOf(itemRow, cdc.Int(1)))
+	r, msg := NewReader(nil), new(Message)
+	rows, bytes := 0, 0
+	m := startMeter(b)
+	for b.Loop() {
+		for _, v := range values {
+			if err := r.ReadValue(msg, v); err != nil {
+				b.Fatal(err)
+			}
+			if err := r.ReadValue(msg, other); err != nil {
+				b.Fatal(err)
+			}
+		}
+		rows += len(values)
+		bytes += size
+	}
+	m.stop(rows, bytes)
+}
+
 // BenchmarkReadDocument is what a sink does of a change: JSON to row to document
 // with three fields added.
 func BenchmarkReadDocument(b *testing.B) {

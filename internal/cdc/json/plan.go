@@ -152,7 +152,7 @@ func appendFields(dst []byte, fields []planField, values []cdc.Value) []byte {
 	for i := range fields {
 		f, v := &fields[i], &values[i]
 		dst = append(dst, f.lead...)
-		if f.special != 0 {
+		if f.special != usual {
 			dst = f.appendSpecial(dst, v)
 			continue
 		}
