@@ -35,11 +35,12 @@ type fakeDB struct {
 	// breaks, if set, says whether the stream's connection breaks before a
 	// change of an entry.
 	breaks func(entry, change int) bool
+	// slow, if set, is called before the stream reports an entry.
+	slow func()
 	// failRead, if set, makes reads fail.
 	failRead func(table string) error
 	locks    int
 	reads    int
-	columns  int // values that Read has given
 }
 
 type fakeTable struct {
@@ -239,7 +240,6 @@ type fakeSource struct {
 	defs    map[string]*Table
 	entries map[string][]byte
 	seq     uint64
-	quiet   time.Duration
 }
 
 func (s *fakeSource) Kind() string              { return "fake" }
@@ -377,6 +377,9 @@ func (s *fakeSource) Stream(ctx context.Context, wake <-chan struct{}, to Stream
 			case <-time.After(20 * time.Millisecond):
 			}
 			continue
+		}
+		if s.db.slow != nil {
+			s.db.slow()
 		}
 		if err := s.report(entry, to); err != nil {
 			if errors.Is(err, errBroke) {
