@@ -117,7 +117,7 @@ func (s *session) query(ctx context.Context, statement string) ([][]string, erro
 			if err != nil {
 				return nil, fmt.Errorf("reading the answer to %q: %w", shorten(statement), err)
 			}
-			rows[i][j] = text
+			rows[i][j] = strings.Clone(text) // the result's memory is used again
 		}
 	}
 	return rows, nil
