@@ -10,7 +10,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -106,8 +105,11 @@ func (s *Sink) openIndex(ctx context.Context, name string) (*index, error) {
 		if err != nil {
 			return nil, err
 		}
+		if plain && s.config.Generation != 0 {
+			return nil, &unusable{fmt.Errorf("index %s has the name that an alias would have, so it cannot be rebuilt behind one: remove it, or write to another name with topic.to.external.resource.mapping", name)}
+		}
 		if !plain {
-			concrete = name + "-g" + strconv.Itoa(s.generation)
+			concrete = name + suffix(s.generation)
 		}
 	}
 	alias := ""

@@ -39,27 +39,17 @@ func (s *Sink) Live(ctx context.Context) (Live, error) {
 	return found.Source, nil
 }
 
-// Promote makes the sink's generation the live one: the alias of every index it
-// has opened moves from the generations before in one step, and what is live is
-// written down. Indexes of earlier generations stay until they are dropped by
-// hand.
+// Promote makes the sink's generation the live one: the aliases of all its
+// indexes move from the generations before in one step, and what is live is
+// written down. After a crash between the two it is called again. Indexes of
+// earlier generations stay until they are dropped by hand.
 func (s *Sink) Promote(ctx context.Context, group string) error {
-	s.mu.Lock()
-	names := make(map[string]string, len(s.indexes))
-	for route, x := range s.indexes {
-		name, err := s.indexName(route)
-		if err != nil {
-			s.mu.Unlock()
-			return err
-		}
-		names[name] = x.name
+	names, err := s.succession(ctx)
+	if err != nil {
+		return err
 	}
-	s.mu.Unlock()
 	var actions []map[string]any
 	for alias, concrete := range names {
-		if alias == concrete {
-			continue
-		}
 		actions = append(actions,
 			map[string]any{"remove": map[string]any{"index": alias + "-g*", "alias": alias, "must_exist": false}},
 			map[string]any{"add": map[string]any{"index": concrete, "alias": alias}})

@@ -382,6 +382,59 @@ func TestOneOperationAtATime(t *testing.T) {
 	}
 }
 
+// TestPromoteMovesWhatOthersOpened: a rebuild that was stopped and resumed, or
+// that has nothing left of a topic, moves the aliases of all indexes.
+func TestPromoteMovesWhatOthersOpened(t *testing.T) {
+	first, empty, connector := indexName(t), indexName(t), servers.Unique(t, "search")
+	mustWrite(t, open(t, map[string]string{"name": connector}), row(first, 1, 1, "old"), row(empty, 1, 1, "gone since"))
+	next := map[string]string{"name": connector, "index.generation": "2"}
+	mustWrite(t, open(t, next), row(first, 1, 1, "rebuilt"))
+	resumed := open(t, next)
+	if names, err := resumed.Indexes(context.Background()); err != nil || len(names) != 1 || names[0] != first+"-g2" {
+		t.Fatal(names, err)
+	}
+	if err := resumed.Promote(context.Background(), "g"); err != nil {
+		t.Fatal(err)
+	}
+	if got := source(t, first, "1")["city"]; got != "rebuilt" {
+		t.Errorf("a reader sees %v", got)
+	}
+	if got := source(t, empty, "1"); got != nil {
+		t.Errorf("a reader sees %v of an index that nothing is left of", got)
+	}
+}
+
+// TestDiscard: what an unfinished rebuild left is removed, never what is live.
+func TestDiscard(t *testing.T) {
+	name, connector := indexName(t), servers.Unique(t, "search")
+	live := open(t, map[string]string{"name": connector})
+	mustWrite(t, live, row(name, 1, 1, "live"))
+	rebuilt := open(t, map[string]string{"name": connector, "index.generation": "2"})
+	mustWrite(t, rebuilt, row(name, 1, 1, "half"))
+	other := open(t, map[string]string{"name": connector + "-other", "index.generation": "2"})
+	mustWrite(t, other, row(name+"-other", 1, 1, "another connector's"))
+	if err := live.Discard(context.Background()); err == nil {
+		t.Error("the live generation is removed")
+	}
+	if err := rebuilt.Discard(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if source(t, name, "1") == nil || source(t, name+"-g2", "1") != nil || source(t, name+"-other-g2", "1") == nil {
+		t.Error("not exactly the unfinished generation is removed")
+	}
+}
+
+// TestRebuildOfAPlainIndex: what has the alias's name cannot be rebuilt.
+func TestRebuildOfAPlainIndex(t *testing.T) {
+	name := indexName(t)
+	mustWrite(t, open(t, map[string]string{"name": name, "index.alias": "false"}), row(name, 1, 1, "plain"))
+	err := write(t, open(t, map[string]string{"name": name, "index.generation": "2"}), row(name, 1, 2, "rebuilt"))
+	var rejected *sink.Rejected
+	if !errors.As(err, &rejected) || !strings.Contains(err.Error(), "cannot be rebuilt") {
+		t.Errorf("%v", err)
+	}
+}
+
 // TestPromote: a rebuild fills the indexes of the next generation, readers see
 // the old ones until the alias moves, and the old ones stay.
 func TestPromote(t *testing.T) {
