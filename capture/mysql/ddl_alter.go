@@ -219,6 +219,7 @@ func (p *ddlParser) alterSpec() ddlSpec {
 	switch {
 	case p.accept("SET", "DEFAULT"):
 		p.defaultValue(c)
+		p.plainLiteral(c)
 	case p.accept("DROP", "DEFAULT"):
 	case p.accept("SET", "VISIBLE"):
 		s.op = specVisibility
@@ -326,4 +327,17 @@ func (p *ddlParser) partitionBy() {
 	}
 	p.pos--
 	p.partitions()
+}
+
+// plainLiteral takes a literal in parentheses for one without: so does MariaDB,
+// and MySQL in SET DEFAULT ('x'), but not in a column's DEFAULT ('x').
+func (p *ddlParser) plainLiteral(c *ddlColumn) {
+	last := p.pos - 1
+	if !c.DefaultExpression || last < 2 || p.tokens[last].text != ")" || p.tokens[last-2].text != "(" {
+		return
+	}
+	switch t := &p.tokens[last-1]; t.kind {
+	case ddlString, ddlNumber:
+		c.Default, c.DefaultExpression = t.text, false
+	}
 }

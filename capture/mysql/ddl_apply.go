@@ -109,6 +109,12 @@ func (c *catalog) apply(st *ddlStatement, s *ddlSession) *ddlEffect {
 		}
 	case ddlRenameTables:
 		for _, pair := range st.renames {
+			if known := c.table(pair[0]) != nil; !known && st.ifExists {
+				e.changes = append(e.changes, tableChange{op: tableKept, table: pair[1]})
+				continue
+			} else if !known {
+				e.doubt(pair[1], "it was %s before, whose definition is not known", pair[0])
+			}
 			c.rename(pair[0], pair[1])
 			e.changes = append(e.changes, tableChange{op: tableAltered, table: pair[1], from: pair[0]})
 		}

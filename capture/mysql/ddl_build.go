@@ -17,6 +17,7 @@ type tableBuilder struct {
 	// columns are those of the new table while it is being made; was is the name
 	// that an existing one has had.
 	columns []builtColumn
+	stamped []string // columns that got the implicit default of a TIMESTAMP
 }
 
 type builtColumn struct {
@@ -64,10 +65,32 @@ func (b *tableBuilder) column(c *ddlColumn) Column {
 	out.AutoIncrement = c.AutoIncrement || c.serial
 	out.Optional = c.null != nullNo && !c.primary && !out.AutoIncrement && !c.rowBound
 	if out.Type == "TIMESTAMP" && b.session.implicitTimestamps {
-		out.Optional = c.null == nullYes
+		b.implicitTimestamp(&out, c)
 	}
 	b.characterSet(&out, c.binary)
 	return out
+}
+
+// implicitTimestamp is what explicit_defaults_for_timestamp=OFF makes of a
+// TIMESTAMP: NOT NULL unless it says NULL, and with zero as default.
+func (b *tableBuilder) implicitTimestamp(out *Column, c *ddlColumn) {
+	out.Optional = c.null == nullYes
+	if out.Optional || out.HasDefault || c.Generated {
+		return
+	}
+	out.HasDefault, out.Default = true, zeroTimestamp
+	b.stamped = append(b.stamped, out.Name)
+}
+
+const zeroTimestamp = "0000-00-00 00:00:00"
+
+// firstTimestamp gives the table's first TIMESTAMP, if the statement made it
+// and said no default, the current time.
+func (b *tableBuilder) firstTimestamp() {
+	i := slices.IndexFunc(b.d.Columns, func(c Column) bool { return c.Type == "TIMESTAMP" })
+	if i >= 0 && slices.Contains(b.stamped, b.d.Columns[i].Name) {
+		b.d.Columns[i].Default, b.d.Columns[i].DefaultExpression = "CURRENT_TIMESTAMP", true
+	}
 }
 
 // binaryTypes are what character types are with the character set binary.
@@ -123,7 +146,9 @@ func (b *tableBuilder) addVersioning(bounds bool) {
 		return
 	}
 	for _, name := range []string{"row_start", "row_end"} {
-		b.d.Columns = append(b.d.Columns, Column{Name: name, Type: "TIMESTAMP", Length: 6, Scale: -1, SRID: -1, Invisible: true, Hidden: true})
+		b.d.Columns = append(b.d.Columns, Column{
+			Name: name, Type: "TIMESTAMP", Length: 6, Scale: -1, SRID: -1, Invisible: true, Hidden: true, RowEnd: name == "row_end",
+		})
 	}
 }
 
@@ -132,14 +157,20 @@ func (b *tableBuilder) finishColumns() {
 	for i := range b.columns {
 		b.d.Columns = append(b.d.Columns, b.columns[i].Column)
 	}
+	b.firstTimestamp()
 }
 
 // addKeys adds keys; those without a name are named as the servers do.
 func (b *tableBuilder) addKeys(keys []ddlKey) {
 	for i := range keys {
 		k := &keys[i]
+		if k.period {
+			b.notNull(k.columns)
+			continue
+		}
+		k.columns = b.withoutRowEnd(k.columns)
 		if k.primary {
-			b.d.PrimaryKey = slices.Clone(k.columns)
+			b.d.PrimaryKey = k.columns
 			continue
 		}
 		if k.name == "" {
@@ -151,10 +182,29 @@ func (b *tableBuilder) addKeys(keys []ddlKey) {
 	}
 }
 
+// notNull makes columns NOT NULL.
+func (b *tableBuilder) notNull(names []string) {
+	for _, name := range names {
+		if c := b.d.Column(name); c != nil {
+			c.Optional = false
+		}
+	}
+}
+
+// withoutRowEnd leaves out of a key the end of a row's version, which MariaDB
+// adds to every unique key of a system-versioned table: of the current rows,
+// which are those that are captured, the others are unique without it.
+func (b *tableBuilder) withoutRowEnd(names []string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		c := b.d.Column(name)
+		return c != nil && c.RowEnd
+	})
+}
+
 // keyName is the first column's name, with a number where it is taken.
 func (b *tableBuilder) keyName(k *ddlKey) string {
 	name := "functional_index"
-	if len(k.columns) > 0 {
+	if !k.expressionFirst {
 		name = k.columns[0]
 	}
 	if b.keyIndex(name) < 0 && !strings.EqualFold(name, "PRIMARY") {
@@ -193,6 +243,7 @@ func (b *tableBuilder) finish() error {
 			b.d.Keys[i].Columns[j] = c.Name
 		}
 	}
+	b.d.sortKeys()
 	b.d.chooseUnique()
 	return nil
 }
@@ -222,12 +273,11 @@ func (b *tableBuilder) alter(specs []ddlSpec) error {
 			return err
 		}
 	}
-	if err := b.alterKeys(specs, keys); err != nil {
-		return err
-	}
+	b.followColumns(specs)
 	b.finishColumns()
 	b.d.Columns = append(b.d.Columns, hidden...)
 	b.versioning(specs)
+	b.addKeys(keys)
 	return b.finish()
 }
 
@@ -369,8 +419,8 @@ func (b *tableBuilder) convert() error {
 	return nil
 }
 
-// alterKeys lets the keys follow the columns, then drops, renames and adds.
-func (b *tableBuilder) alterKeys(specs []ddlSpec, added []ddlKey) error {
+// followColumns lets the keys follow the columns, then drops and renames keys.
+func (b *tableBuilder) followColumns(specs []ddlSpec) {
 	b.d.PrimaryKey = b.follow(b.d.PrimaryKey)
 	for i := range b.d.Keys {
 		b.d.Keys[i].Columns = b.follow(b.d.Keys[i].Columns)
@@ -392,8 +442,6 @@ func (b *tableBuilder) alterKeys(specs []ddlSpec, added []ddlKey) error {
 			}
 		}
 	}
-	b.addKeys(added)
-	return nil
 }
 
 // follow returns the names that a key's columns have now, without those that

@@ -295,8 +295,8 @@ func (p *ddlParser) plainAttribute(c *ddlColumn) bool {
 	case p.accept("SRID"):
 		c.SRID = p.number("SRID")
 	case p.accept("REF_SYSTEM_ID"):
-		p.punct("=")
-		c.SRID = p.number("REF_SYSTEM_ID")
+		p.punct("=") // MariaDB forgets it
+		p.number("REF_SYSTEM_ID")
 	default:
 		return false
 	}
@@ -330,8 +330,12 @@ func (p *ddlParser) generated(c *ddlColumn) bool {
 	if !p.accept("GENERATED", "ALWAYS", "AS") && !p.accept("AS") {
 		return false
 	}
-	if p.accept("ROW", "START") || p.accept("ROW", "END") {
+	if p.accept("ROW", "START") {
 		c.rowBound = true
+		return true
+	}
+	if p.accept("ROW", "END") {
+		c.rowBound, c.RowEnd = true, true
 		return true
 	}
 	if !p.parens() {
@@ -429,6 +433,9 @@ func (p *ddlParser) defaultValue(c *ddlColumn) {
 	case p.parens():
 		c.DefaultExpression = true
 		c.Default = strings.TrimSpace(p.in[start+1 : p.tokens[p.pos-1].start])
+		if p.session.mariadb {
+			p.plainLiteral(c)
+		}
 	case t.kind == ddlNumber:
 		p.take()
 		c.Default = sign + t.text

@@ -19,6 +19,7 @@ type ddlTableOptions struct {
 	comment    string
 	hasComment bool
 	versioned  bool // WITH SYSTEM VERSIONING
+	sequence   bool // SEQUENCE=1: a MariaDB sequence, shown as a table
 }
 
 // ddlKey is an index.
@@ -29,6 +30,8 @@ type ddlKey struct {
 	// prefix says that it has only the beginning of a column, and expression
 	// that it has something else than columns.
 	prefix, expression bool
+	expressionFirst    bool
+	period             bool // no key, but the two columns of a MariaDB period, which are NOT NULL
 	ifNotExists        bool
 }
 
@@ -53,6 +56,7 @@ func (p *ddlParser) createTable(out *ddlStatement) {
 			p.elements(&c.columns, &c.keys)
 		}
 		p.tableOptions(&c.ddlTableOptions)
+		out.sequence = c.sequence
 		c.query = p.query()
 	}
 }
@@ -106,7 +110,9 @@ func (p *ddlParser) keyOrConstraint(keys *[]ddlKey) bool {
 	case p.isAt("CHECK"):
 		p.skipElement()
 	case p.accept("PERIOD", "FOR"):
-		p.skipElement()
+		k := ddlKey{period: true, name: p.name("the period")}
+		p.keyParts(&k)
+		*keys = append(*keys, k)
 	case constraint:
 		p.unexpected("the constraint")
 	case p.isIndex():
@@ -147,6 +153,7 @@ func (p *ddlParser) keyParts(k *ddlKey) {
 		if p.isPunct("(") {
 			p.parens()
 			k.expression = true
+			k.expressionFirst = k.expressionFirst || len(k.columns) == 0
 		} else {
 			k.columns = append(k.columns, p.name("the key"))
 			if p.parens() {
@@ -198,6 +205,9 @@ func (p *ddlParser) tableOption(o *ddlTableOptions) bool {
 		o.comment = p.textLiteral("the table's comment")
 	case p.accept("WITH", "SYSTEM", "VERSIONING"):
 		o.versioned = true
+	case p.accept("SEQUENCE"):
+		p.punct("=")
+		o.sequence = p.take().text == "1"
 	case p.accept("DATA", "DIRECTORY"), p.accept("INDEX", "DIRECTORY"):
 		p.option()
 	default:

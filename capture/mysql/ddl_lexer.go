@@ -284,7 +284,11 @@ func (l *ddlLexer) comment() {
 		l.executable(true)
 	default:
 		l.pos += 2
-		l.skipComment()
+		if n := strings.Index(l.in[l.pos:], "*/"); n >= 0 {
+			l.pos += n + 2
+		} else {
+			l.pos = len(l.in)
+		}
 	}
 }
 
@@ -308,7 +312,8 @@ func (l *ddlLexer) executable(own bool) {
 	l.depth++
 }
 
-// skipComment passes over the rest of a comment, with those nested in it.
+// skipComment passes over the rest of a comment that is not executed; other than
+// in a plain one, comments nest in it.
 func (l *ddlLexer) skipComment() {
 	for depth := 1; depth > 0 && l.pos < len(l.in); l.pos++ {
 		switch {

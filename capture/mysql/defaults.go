@@ -35,12 +35,12 @@ func defaultText(c *Column) (string, bool) {
 	return c.Default, true
 }
 
-// isNow reports whether an expression is CURRENT_TIMESTAMP or NOW, the only
-// ones that Debezium gives a value.
+// isNow reports whether an expression is the current time, the only one that
+// Debezium gives a value.
 func isNow(expression string) bool {
 	name, _, _ := strings.Cut(expression, "(")
 	switch strings.ToUpper(strings.TrimSpace(name)) {
-	case "CURRENT_TIMESTAMP", "NOW":
+	case "CURRENT_TIMESTAMP", "NOW", "LOCALTIME", "LOCALTIMESTAMP":
 		return true
 	}
 	return false

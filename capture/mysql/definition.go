@@ -17,12 +17,12 @@ type Definition struct {
 	Comment   string   `json:"comment,omitempty"`
 	Columns   []Column `json:"columns"`
 	// PrimaryKey are the names of the primary key's columns in the key's order;
-	// Unique the same of the first declared unique key whose columns are all
-	// NOT NULL, used where there is no primary key.
+	// Unique the same of the first unique key whose columns are all NOT NULL,
+	// used where there is no primary key.
 	PrimaryKey []string `json:"primary,omitempty"`
 	Unique     []string `json:"unique,omitempty"`
-	// Keys are all other keys in the order of their declaration. Unique follows
-	// from them.
+	// Keys are all other keys in the order in which the servers show them. Unique
+	// follows from them.
 	Keys []Key `json:"keys,omitempty"`
 	// Versioned says that MariaDB keeps the history of rows (system versioning),
 	// Sequence that this is no table but a MariaDB sequence.
@@ -75,6 +75,9 @@ type Column struct {
 	// Hidden says that the column is in row images only: the row_start and
 	// row_end that MariaDB adds to system-versioned tables.
 	Hidden bool `json:"hidden,omitempty"`
+	// RowEnd says that the column is where a row's version ends in a
+	// system-versioned MariaDB table, hidden or not. It is part of no key.
+	RowEnd bool `json:"rowEnd,omitempty"`
 	// Written is the type's name, with UNSIGNED and the like, where DDL wrote
 	// another than the server shows (INTEGER, BOOLEAN, NVARCHAR), in capitals;
 	// Literals are Values as they were written where the server would write
@@ -103,31 +106,45 @@ func (d *Definition) Key() []string {
 	return d.Unique
 }
 
-// chooseUnique sets Unique: of the unique keys whose columns are all NOT NULL
-// the first, one of whole columns before one of prefixes, as the servers order
-// them.
+// sortKeys puts the keys in the servers' order, which decides which of several
+// unique keys is the table's: unique ones whose columns are all NOT NULL, other
+// unique ones, the rest; among unique ones those of whole columns first.
+func (d *Definition) sortKeys() {
+	rank := func(k *Key) int {
+		switch {
+		case !k.Unique:
+			return 4
+		case !d.notNull(k) && k.Prefix:
+			return 3
+		case !d.notNull(k):
+			return 2
+		case k.Prefix:
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(d.Keys, func(a, b Key) int { return rank(&a) - rank(&b) })
+}
+
+// chooseUnique sets Unique to the first key that tells rows apart.
 func (d *Definition) chooseUnique() {
 	d.Unique = nil
-	for _, prefix := range []bool{false, true} {
-		for i := range d.Keys {
-			if k := &d.Keys[i]; d.Unique == nil && k.Prefix == prefix && d.identifies(k) {
-				d.Unique = slices.Clone(k.Columns)
-			}
+	for i := range d.Keys {
+		if k := &d.Keys[i]; k.Unique && !k.Expression && d.notNull(k) {
+			d.Unique = slices.Clone(k.Columns)
+			return
 		}
 	}
 }
 
-// identifies reports whether k tells rows apart.
-func (d *Definition) identifies(k *Key) bool {
-	if !k.Unique || k.Expression || len(k.Columns) == 0 {
-		return false
-	}
+// notNull reports whether none of a key's columns can be NULL.
+func (d *Definition) notNull(k *Key) bool {
 	for _, name := range k.Columns {
 		if c := d.Column(name); c == nil || c.Optional || c.Hidden {
 			return false
 		}
 	}
-	return true
+	return len(k.Columns) > 0
 }
 
 // clone is a copy whose columns and keys can be changed.

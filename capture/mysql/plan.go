@@ -339,7 +339,10 @@ func (s *step) layOther(m *mapColumn) bool {
 		return m.typ == typeGeometry && m.meta >= 1 && m.meta <= 4
 	case kindVector:
 		s.variable, s.width = true, int(m.meta)
-		return m.typ == typeVector && m.meta >= 1 && m.meta <= 4
+		if m.typ == typeVarchar { // MariaDB's
+			s.width = 1 + min(int(m.meta)/256, 1)
+		}
+		return (m.typ == typeVector || m.typ == typeVarchar) && s.width >= 1 && s.width <= 4
 	}
 	return false
 }

@@ -11,10 +11,13 @@ type query struct {
 	database  []byte // the session's; may be empty
 	sql       []byte // in the client's character set
 	sqlMode   uint64
-	// clientCharset is the collation of sql, databaseCharset that of new
-	// databases' tables, 0 where not said.
-	clientCharset, databaseCharset int
-	timeZone                       []byte // empty where the statement does not depend on it
+	// Collations by number, 0 where not said: of sql, of the session's
+	// connection, of new databases (collation_server), of the session's database,
+	// of utf8mb4 where none is named (default_collation_for_utf8mb4).
+	client, connection, server, ofDatabase, utf8mb4 int
+	// implicitTimestamps is explicit_defaults_for_timestamp=OFF.
+	implicitTimestamps bool
+	timeZone           []byte // empty where the statement does not depend on it
 }
 
 // queryKind is what a statement means for a transaction.
@@ -65,7 +68,7 @@ const (
 
 var statusSizes = map[uint8]int{
 	statusFlags: 4, statusAutoIncrement: 4, statusTimeNames: 2, statusTableMap: 8, statusDataWritten: 4, statusMicroseconds: 3,
-	statusExplicitDefaults: 1, statusDDLTransaction: 8, statusDefaultCollation: 2, statusRequireKey: 1, statusTableEncryption: 1,
+	statusDDLTransaction: 8, statusRequireKey: 1, statusTableEncryption: 1,
 	statusMariaDBMicroseconds: 3, statusMariaDBTransaction: 8, statusMariaDBGTIDFlags: 2,
 }
 
@@ -96,13 +99,16 @@ func (q *query) parseStatus(c *cursor) {
 		switch kind := c.u8(); kind {
 		case statusSQLMode:
 			q.sqlMode = c.u64()
-		case statusCharset: // client, connection, server
-			q.clientCharset = int(c.u16())
-			c.skip(4)
+		case statusCharset:
+			q.client, q.connection, q.server = int(c.u16()), int(c.u16()), int(c.u16())
 		case statusTimeZone:
 			q.timeZone = c.take(int(c.u8()))
 		case statusDatabaseCharset:
-			q.databaseCharset = int(c.u16())
+			q.ofDatabase = int(c.u16())
+		case statusDefaultCollation:
+			q.utf8mb4 = int(c.u16())
+		case statusExplicitDefaults:
+			q.implicitTimestamps = c.u8() == 0
 		case statusOldCatalog:
 			c.skip(int(c.u8()) + 1)
 		case statusCatalog:
@@ -142,7 +148,7 @@ func skipNames(c *cursor) {
 
 // text is the statement in UTF-8.
 func (q *query) text() string {
-	cs, err := charsetByCollation(q.clientCharset)
+	cs, err := charsetByCollation(q.client)
 	if err != nil {
 		return string(q.sql) // clients speak UTF-8 unless they say otherwise
 	}

@@ -19,9 +19,9 @@ import (
 	cdcjson "github.com/weir-cdc/weir/internal/cdc/json"
 )
 
-// schemaFolder has what the real Debezium published; WEIR_GOLDEN names a folder
+// goldenFolder has what the real Debezium published; WEIR_GOLDEN names a folder
 // with more cases of the same layout.
-func schemaFolder() string {
+func goldenFolder() string {
 	if folder := os.Getenv("WEIR_GOLDEN"); folder != "" {
 		return folder
 	}
@@ -52,10 +52,10 @@ type schemaRecord struct {
 func loadSchemaCase(t *testing.T, name string) *schemaCase {
 	t.Helper()
 	c := &schemaCase{name: name}
-	folder := filepath.Join(schemaFolder(), name)
+	folder := filepath.Join(goldenFolder(), name)
 	var connector struct{ Config map[string]string }
-	readJSONFile(t, filepath.Join(folder, "connector.json"), &connector)
-	readJSONFile(t, filepath.Join(folder, "meta.json"), &c.meta)
+	readJSON(t, filepath.Join(folder, "connector.json"), &connector)
+	readJSON(t, filepath.Join(folder, "meta.json"), &c.meta)
 	c.config = connector.Config
 	file, err := os.Open(filepath.Join(folder, "events.jsonl"))
 	if err != nil {
@@ -77,7 +77,7 @@ func loadSchemaCase(t *testing.T, name string) *schemaCase {
 	return c
 }
 
-func readJSONFile(t *testing.T, file string, to any) {
+func readJSON(t *testing.T, file string, to any) {
 	t.Helper()
 	b, err := os.ReadFile(file)
 	if err != nil {
@@ -90,7 +90,7 @@ func readJSONFile(t *testing.T, file string, to any) {
 
 func schemaCaseNames(t *testing.T) []string {
 	t.Helper()
-	entries, err := os.ReadDir(schemaFolder())
+	entries, err := os.ReadDir(goldenFolder())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func schemaCaseNames(t *testing.T) []string {
 		}
 	}
 	if len(names) < 10 {
-		t.Fatalf("%s has %d cases, want at least the ten of the project", schemaFolder(), len(names))
+		t.Fatalf("%s has %d cases, want at least the ten of the project", goldenFolder(), len(names))
 	}
 	return names
 }
@@ -266,7 +266,7 @@ type schemaQuery struct {
 // queries are the statements of the case's binary log, payloads opened.
 func (c *schemaCase) queries(t *testing.T) []schemaQuery {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(schemaFolder(), c.name, "binlog", "*.[0-9]*"))
+	files, err := filepath.Glob(filepath.Join(goldenFolder(), c.name, "binlog", "*.[0-9]*"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("binary log of %s: %v, %d files", c.name, err, len(files))
 	}

@@ -1,0 +1,62 @@
+// Package lakesink wires weir-lake.
+package lakesink
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/weir-cdc/weir/cmd/internal/sinks"
+	"github.com/weir-cdc/weir/consumers"
+	"github.com/weir-cdc/weir/internal/admin"
+	"github.com/weir-cdc/weir/internal/service"
+	"github.com/weir-cdc/weir/lake"
+)
+
+// Program is weir-lake.
+func Program() service.Program {
+	return service.Program{
+		Name:  "weir-lake",
+		Short: "writes the changes of Kafka topics to Parquet files in S3",
+		Examples: `weir-lake --config lake.json
+			weir-lake --config lake.json --validate
+			weir-lake --set name=lake --set topics=shop.ecommerce.orders --set s3.bucket.name=shop-lake --set rotate.schedule.interval.ms=60000`,
+		Tables:  sinks.Tables(admin.LakeListen, lake.Properties, consumers.RangeProperties),
+		Classes: []string{"io.confluent.connect.s3.S3SinkConnector"},
+		New:     newMain,
+	}
+}
+
+// What is appended to a file at a time, at most.
+const (
+	batchRecords = 5000
+	batchBytes   = 8 << 20
+)
+
+// main is the sink in its runtime.
+type main struct {
+	*consumers.Runner
+	sink *lake.Lake
+}
+
+func newMain(env service.Environment) (service.Main, error) {
+	runtime, errRuntime := sinks.NewRuntime(env.Values)
+	cfg, errSink := lake.NewConfig(env.Values)
+	if err := errors.Join(errRuntime, errSink); err != nil {
+		return nil, err
+	}
+	sink, err := lake.New(context.Background(), cfg, env.Metrics, env.Log, time.Now)
+	if err != nil {
+		return nil, err
+	}
+	options := runtime.Options("weir-lake", env.Log, env.Metrics)
+	options.Ranges, options.Rendering = sink, consumers.NewRangeConfig(env.Values)
+	options.Limits.Records, options.Limits.Bytes = batchRecords, batchBytes
+	runner, err := consumers.New(options)
+	return &main{runner, sink}, err
+}
+
+// Check looks at Kafka and the bucket.
+func (m *main) Check(ctx context.Context) error {
+	return errors.Join(m.Runner.Check(ctx), m.sink.Check(ctx))
+}
