@@ -5,8 +5,8 @@ package main
 import (
 	"os"
 
-	"github.com/weir-cdc/weir/cmd/internal/elasticsearch"
+	"github.com/weir-cdc/weir/cmd/internal/elasticsearchsink"
 	"github.com/weir-cdc/weir/internal/service"
 )
 
-func main() { os.Exit(service.Start(elasticsearch.Program())) }
+func main() { os.Exit(service.Start(elasticsearchsink.Program())) }

@@ -4,8 +4,8 @@ package main
 import (
 	"os"
 
-	"github.com/weir-cdc/weir/cmd/internal/lake"
+	"github.com/weir-cdc/weir/cmd/internal/lakesink"
 	"github.com/weir-cdc/weir/internal/service"
 )
 
-func main() { os.Exit(service.Start(lake.Program())) }
+func main() { os.Exit(service.Start(lakesink.Program())) }

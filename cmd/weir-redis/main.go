@@ -4,8 +4,8 @@ package main
 import (
 	"os"
 
-	"github.com/weir-cdc/weir/cmd/internal/redis"
+	"github.com/weir-cdc/weir/cmd/internal/redissink"
 	"github.com/weir-cdc/weir/internal/service"
 )
 
-func main() { os.Exit(service.Start(redis.Program())) }
+func main() { os.Exit(service.Start(redissink.Program())) }

@@ -3,16 +3,16 @@
 package fleet
 
 import (
-	"github.com/weir-cdc/weir/cmd/internal/elasticsearch"
-	"github.com/weir-cdc/weir/cmd/internal/lake"
-	"github.com/weir-cdc/weir/cmd/internal/redis"
+	"github.com/weir-cdc/weir/cmd/internal/elasticsearchsink"
+	"github.com/weir-cdc/weir/cmd/internal/lakesink"
+	"github.com/weir-cdc/weir/cmd/internal/redissink"
 	"github.com/weir-cdc/weir/internal/config"
 	"github.com/weir-cdc/weir/internal/service"
 )
 
 // Programs are the components.
 func Programs() []service.Program {
-	return []service.Program{elasticsearch.Program(), redis.Program(), lake.Program()}
+	return []service.Program{elasticsearchsink.Program(), redissink.Program(), lakesink.Program()}
 }
 
 // Configuration is docs/configuration.md.
