@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"sync"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -22,7 +21,7 @@ type deadLetters struct {
 	log    *zap.Logger
 	count  func(topic string, n int)
 
-	mu     sync.Mutex
+	mu     lock // held over the making of the topic
 	client *kgo.Client
 	ready  bool // the topic exists
 }

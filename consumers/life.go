@@ -30,6 +30,8 @@ type life struct {
 	runner *Runner
 	gate   *gate
 	client *kgo.Client
+	alive  context.Context // of the client
+	kill   context.CancelFunc
 
 	mu      sync.Mutex
 	running map[partition]*worker
@@ -37,7 +39,9 @@ type life struct {
 }
 
 func newLife(r *Runner, g *gate) *life {
-	return &life{runner: r, gate: g, running: map[partition]*worker{}, ends: revokeWithin}
+	l := &life{runner: r, gate: g, running: map[partition]*worker{}, ends: revokeWithin}
+	l.alive, l.kill = context.WithCancel(context.Background())
+	return l
 }
 
 // begun starts the worker of a lease.
@@ -245,10 +249,10 @@ func (l *life) close() {
 			w.cancel(errLost)
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), leaveWithin)
-	defer cancel()
-	if err := l.client.LeaveGroupContext(ctx); err != nil {
-		l.runner.log.Debug("leaving the group", zap.Error(err))
-	}
+	// Closing leaves the group by itself; leaving by hand before leaks a
+	// goroutine of the client's. The end of its context bounds the leaving.
+	late := time.AfterFunc(leaveWithin, l.kill)
+	defer late.Stop()
+	defer l.kill()
 	l.client.CloseAllowingRebalance()
 }

@@ -35,6 +35,8 @@ type RangeConfig struct {
 	Transforms string
 	// Continue goes on behind records that were removed before they were read.
 	Continue bool
+
+	wrap func(*rangeFlow) flow // tests: leaves a rule out
 }
 
 // NewRangeConfig reads it from v, which must have been parsed with
@@ -97,12 +99,18 @@ type rangeFlow struct {
 	letters   []failure  // to be written before a commit moves past them
 	committed time.Time
 	probed    time.Time
+	intend    func(ctx context.Context, end int64) error
 }
 
-func newRangeFlow(w *worker, writer sink.RangeWriter, c *RangeConfig) *rangeFlow {
+func newRangeFlow(w *worker, writer sink.RangeWriter, c *RangeConfig) flow {
 	l := w.lease
-	return &rangeFlow{w: w, writer: writer, layout: c.layout(writer), goOn: c.Continue,
+	f := &rangeFlow{w: w, writer: writer, layout: c.layout(writer), goOn: c.Continue,
 		part: sink.Partition{Topic: l.Topic(), TopicID: l.TopicID(), Number: l.Partition()}}
+	f.intend = f.commitIntent
+	if c.wrap != nil {
+		return c.wrap(f)
+	}
+	return f
 }
 
 // open judges what the group has committed, and begins to render a pending
@@ -362,7 +370,7 @@ func (f *rangeFlow) finish(ctx context.Context, end int64, epoch int32) error {
 	}
 	redone := f.mark.pending > 0
 	if f.current != nil && (redone || f.current.Files()) {
-		if err := f.commit(ctx, f.base, f.baseEpoch, end); err != nil {
+		if err := f.intend(ctx, end); err != nil {
 			return err
 		}
 		complete := func(ctx context.Context) error { return f.current.Complete(ctx, end) }
@@ -397,12 +405,16 @@ func (f *rangeFlow) attempt(call func(context.Context) error) func(context.Conte
 	}
 }
 
-// commit commits offset, with the end of the pending range or 0. An intent that
-// is committed already is not sent again.
-func (f *rangeFlow) commit(ctx context.Context, offset int64, epoch int32, pending int64) error {
-	if pending > 0 && f.mark.pending == pending {
+// commitIntent commits that the range at hand ends at end, once.
+func (f *rangeFlow) commitIntent(ctx context.Context, end int64) error {
+	if f.mark.pending == end {
 		return nil
 	}
+	return f.commit(ctx, f.base, f.baseEpoch, end)
+}
+
+// commit commits offset, with the end of the pending range or 0.
+func (f *rangeFlow) commit(ctx context.Context, offset int64, epoch int32, pending int64) error {
 	next := f.mark
 	next.layout, next.pending = f.layout, pending
 	if err := f.w.lease.Commit(ctx, offset, epoch, next.String()); err != nil {

@@ -114,7 +114,7 @@ func New(o Options) (*Runner, error) {
 		horizon: &horizon{o.Config.Horizon, o.Now, o.Log}, started: o.Now(), apart: map[partition]bool{},
 	}
 	r.metrics = newMetrics(prometheus.WrapRegistererWith(prometheus.Labels{"connector": o.Config.Name}, o.Metrics), r)
-	r.letters = &deadLetters{config: &r.config, extra: o.Client, log: o.Log, count: func(topic string, n int) {
+	r.letters = &deadLetters{mu: make(lock, 1), config: &r.config, extra: o.Client, log: o.Log, count: func(topic string, n int) {
 		r.metrics.letters.WithLabelValues(topic).Add(float64(n))
 	}}
 	opts, err := r.clientOptions(newGate(r.config.Group, commitTimeout, r.config.Reset.offset()))
@@ -209,7 +209,8 @@ func (r *Runner) live(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if l.client, err = kgo.NewClient(opts...); err != nil {
+	if l.client, err = kgo.NewClient(append(opts, kgo.WithContext(l.alive))...); err != nil {
+		l.kill()
 		return fmt.Errorf("connecting to Kafka: %w", err)
 	}
 	r.setLife(l)
