@@ -547,7 +547,7 @@ func trialSeeds(otherwise int) (from, n uint64) {
 // SEED=n begins elsewhere, TRACE=folder writes down what a failed seed did.
 func TestRangesExactlyOnce(t *testing.T) {
 	stats := map[string]int{}
-	from, n := trialSeeds(20)
+	from, n := trialSeeds(40)
 	for seed := from; seed < from+n; seed++ {
 		w := &trial{seed: seed}
 		for _, bad := range trialSeed(t, w) {
