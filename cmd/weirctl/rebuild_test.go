@@ -1,0 +1,363 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weir-cdc/weir/cmd/internal/elasticsearchsink"
+	"github.com/weir-cdc/weir/consumers"
+	"github.com/weir-cdc/weir/deploy/local/servers"
+	"github.com/weir-cdc/weir/internal/admin"
+	"github.com/weir-cdc/weir/internal/service"
+)
+
+// search is a sink's topic and configuration, and the index it writes.
+type search struct {
+	broker
+	url, file string
+}
+
+func newSearch(t *testing.T) search {
+	t.Helper()
+	s := search{broker: newBroker(t), url: servers.Elasticsearch(t), file: filepath.Join(t.TempDir(), "search.json")}
+	text := fmt.Sprintf(`{"name": %q, "config": {"connector.class": "ElasticsearchSinkConnector", "connection.url": %q, "bootstrap.servers": %q,
+		"topics": %q, "index.number_of_replicas": "0", "index.number_of_shards": "1", "batch.size": "50", "admin.listen": "127.0.0.1:0"}}`, s.name, s.url, s.bootstrap, s.topic)
+	if err := os.WriteFile(s.file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for generation := 1; generation < 5; generation++ {
+			call(t, context.Background(), http.MethodDelete, fmt.Sprintf("%s/%s-g%d", s.url, s.topic, generation), "", nil)
+		}
+		call(t, context.Background(), http.MethodDelete, s.url+"/weir-connectors/_doc/"+s.name, "", nil)
+	})
+	return s
+}
+
+// call makes a request to Elasticsearch and returns the status of the answer.
+func call(t *testing.T, ctx context.Context, method, url, body string, into any) int {
+	t.Helper()
+	request, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if into != nil {
+		if err := json.NewDecoder(response.Body).Decode(into); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return response.StatusCode
+}
+
+// put writes the n-th state of the documents first to last; a state below 0
+// deletes them.
+func (s search) put(t *testing.T, first, last, state int) {
+	t.Helper()
+	var records []*kgo.Record
+	for id := first; id <= last; id++ {
+		r := &kgo.Record{Topic: s.topic, Partition: int32(id % 2), Key: fmt.Appendf(nil, `{"id":%d}`, id), Value: fmt.Appendf(nil, `{"id":%d,"state":%d}`, id, state)}
+		if state < 0 {
+			r.Value = nil
+		}
+		records = append(records, r)
+	}
+	if err := s.client.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// documents are the states of what the readers of an index see, by id.
+func (s search) documents(t *testing.T, index string) map[string]int {
+	t.Helper()
+	call(t, t.Context(), http.MethodPost, s.url+"/"+index+"/_refresh", "", nil)
+	var found struct {
+		Hits struct {
+			Hits []struct {
+				ID     string `json:"_id"`
+				Source struct {
+					State int `json:"state"`
+				} `json:"_source"`
+			} `json:"hits"`
+		} `json:"hits"`
+	}
+	if status := call(t, t.Context(), http.MethodGet, s.url+"/"+index+"/_search?size=10000", "", &found); status != http.StatusOK {
+		t.Fatalf("searching %s: %d", index, status)
+	}
+	out := make(map[string]int)
+	for _, hit := range found.Hits.Hits {
+		out[hit.ID] = hit.Source.State
+	}
+	return out
+}
+
+// running is weir-elasticsearch in this process.
+type running struct {
+	signals chan os.Signal
+	done    chan int
+	logs    *text
+	address string
+}
+
+// text is a buffer that may be read while it is written.
+type text struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *text) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *text) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+func (s search) start(t *testing.T) *running {
+	t.Helper()
+	r := &running{signals: make(chan os.Signal, 2), done: make(chan int, 1), logs: &text{}}
+	go func() {
+		r.done <- service.Run(elasticsearchsink.Program(), service.Process{Args: []string{"--config", s.file}, Stdout: io.Discard, Stderr: r.logs,
+			Signals: r.signals, Patience: time.Minute, Abort: func(code int) { r.done <- code }})
+	}()
+	t.Cleanup(func() {
+		r.signals <- syscall.SIGTERM
+		if code := <-r.done; code != service.ExitOK {
+			t.Errorf("the sink ended with %d\n%s", code, r.logs)
+		}
+	})
+	waitFor(t, "the sink", func() bool {
+		for line := range strings.Lines(r.logs.String()) {
+			var entry struct{ Message, Admin string }
+			if json.Unmarshal([]byte(line), &entry) == nil && entry.Message == "started" {
+				r.address = "http://" + entry.Admin
+			}
+		}
+		return r.address != ""
+	})
+	return r
+}
+
+// caughtUp waits until the sink, as a member of group, has nothing to read.
+func (r *running) caughtUp(t *testing.T, group string, ends int64) {
+	t.Helper()
+	waitFor(t, "group "+group, func() bool {
+		s, err := (&admin.Client{URL: r.address}).Status(t.Context())
+		if err != nil || s.Group != group || len(s.Tasks) != 2 {
+			return false
+		}
+		var committed int64
+		for _, task := range s.Tasks {
+			committed += task.Committed
+		}
+		return committed == ends && s.Lag.Records == 0
+	})
+}
+
+func waitFor(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(40 * time.Second); !done(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited too long for %s", what)
+		}
+	}
+}
+
+func states(first, last, state int) map[string]int {
+	out := make(map[string]int)
+	for id := first; id <= last; id++ {
+		out[fmt.Sprint(id)] = state
+	}
+	return out
+}
+
+func TestRebuildReplacesTheIndexBehindTheAlias(t *testing.T) {
+	s := newSearch(t)
+	s.put(t, 1, 100, 1)
+	s.put(t, 91, 100, -1)
+	sink := s.start(t)
+	sink.caughtUp(t, s.group(), 110)
+	// A document that no record made: only a rebuild removes it.
+	if status := call(t, t.Context(), http.MethodPut, s.url+"/"+s.topic+"-g1/_doc/stray", `{"id": 1, "state": 1}`, nil); status != http.StatusCreated {
+		t.Fatal(status)
+	}
+	writing, stop := context.WithCancel(t.Context())
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		for state := 2; writing.Err() == nil; state++ {
+			s.put(t, 1, 10, state)
+			time.Sleep(50 * time.Millisecond)
+		}
+	})
+	code, out, errs := weirctl(t, nil, "rebuild", "elasticsearch", "-c", s.file)
+	stop()
+	writer.Wait()
+	for _, want := range []string{"building generation 2, group " + s.group() + "-g2", " records", "caught up: the aliases point to generation 2", "the running sinks have taken over", "kept, to be dropped when you like: " + s.topic + "-g1"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+	if code != service.ExitOK {
+		t.Fatalf("%d %s\n%s\n%s", code, errs, out, sink.logs)
+	}
+	s.put(t, 1, 100, 1000)
+	s.put(t, 1, 9, -1)
+	waitFor(t, "the new index", func() bool { return cmp.Equal(s.documents(t, s.topic), states(10, 100, 1000)) })
+	if got := s.documents(t, s.topic+"-g1"); got["stray"] != 1 || got["50"] != 1 {
+		t.Errorf("the old index has changed: %v", got)
+	}
+	// weirctl knows which group is live now.
+	if code, _, errs := weirctl(t, nil, "reset", "-c", s.file, "--to", "earliest"); code != 1 || !strings.Contains(errs, "group "+s.group()+"-g2: the group has members") {
+		t.Errorf("%d %s", code, errs)
+	}
+}
+
+func TestRebuildIsStoppedAndResumed(t *testing.T) {
+	s := newSearch(t)
+	s.put(t, 1, 3000, 1)
+	group := s.group() + "-g2"
+	stopping, stop := context.WithCancel(t.Context())
+	var out, errs text
+	done := make(chan int)
+	go func() {
+		done <- run(stopping, []string{"rebuild", "elasticsearch", "-c", s.file, "--set", "offset.flush.interval.ms=1"}, nil, strings.NewReader(""), &out, &errs)
+	}()
+	waitFor(t, "the first offsets", func() bool {
+		offsets, err := s.cluster.FetchOffsets(t.Context(), group)
+		at, ok := offsets.Lookup(s.topic, 0)
+		return err == nil && ok && at.At > 0
+	})
+	stop()
+	if code := <-done; code != service.ExitFailed || !strings.Contains(out.String(), "the same command goes on from here") {
+		t.Fatalf("%d %s %s", code, &out, &errs)
+	}
+	if status := call(t, t.Context(), http.MethodHead, s.url+"/_alias/"+s.topic, "", nil); status != http.StatusNotFound {
+		t.Errorf("the alias is there before the rebuild has caught up: %d", status)
+	}
+	// Offsets that are lost with the documents kept are no state to go on from.
+	if _, err := s.cluster.DeleteGroups(t.Context(), group); err != nil {
+		t.Fatal(err)
+	}
+	code, _, refused := weirctl(t, nil, "rebuild", "elasticsearch", "-c", s.file)
+	if code != service.ExitFailed || !strings.Contains(refused, s.topic+"-g2 are left of an earlier rebuild") || !strings.Contains(refused, "--restart") {
+		t.Fatalf("%d %s", code, refused)
+	}
+	again, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	var second text
+	if code := run(again, []string{"rebuild", "elasticsearch", "-c", s.file, "--restart"}, nil, strings.NewReader(""), &second, &errs); code != service.ExitOK {
+		t.Fatalf("%d %s %s", code, &second, &errs)
+	}
+	if !strings.Contains(second.String(), "no sink is running; one that is started goes on from here") {
+		t.Error(second.String())
+	}
+	if got := s.documents(t, s.topic); !cmp.Equal(got, states(1, 3000, 1)) {
+		t.Errorf("%d documents", len(got))
+	}
+}
+
+func TestRebuildGoesOn(t *testing.T) {
+	s := newSearch(t)
+	s.put(t, 1, 10, 1)
+	offsets := make(kadm.Offsets)
+	offsets.Add(kadm.Offset{Topic: s.topic, Partition: 0, At: 2, LeaderEpoch: -1, Metadata: resetMark(t, s)})
+	offsets.Add(kadm.Offset{Topic: s.topic, Partition: 1, At: 2, LeaderEpoch: -1, Metadata: resetMark(t, s)})
+	if err := s.cluster.CommitAllOffsets(t.Context(), s.group()+"-g2", offsets); err != nil {
+		t.Fatal(err)
+	}
+	code, out, errs := weirctl(t, nil, "rebuild", "elasticsearch", "-c", s.file)
+	if code != service.ExitOK || !strings.Contains(out, "going on with generation 2") {
+		t.Fatalf("%d %s %s", code, out, errs)
+	}
+	if got, want := s.documents(t, s.topic), states(5, 10, 1); !cmp.Equal(got, want) {
+		t.Error(cmp.Diff(want, got))
+	}
+}
+
+// resetMark is the metadata of the rebuild's own commits.
+func resetMark(t *testing.T, s search) string {
+	t.Helper()
+	details, err := s.cluster.ListTopics(t.Context(), s.topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return consumers.ResetMetadata(details[s.topic].ID, time.Now())
+}
+
+func TestRebuildRefuses(t *testing.T) {
+	s := newSearch(t)
+	s.put(t, 1, 10, 1)
+	for _, c := range []struct {
+		set  string
+		code int
+		want string
+	}{
+		{"index.alias=false", 2, "index.alias is false"},
+		{"index.generation=3", 2, "index.generation is set"},
+		{"topics=no-such-topic", 2, "none of the sink's topics is there"},
+		{"connection.url=http://127.0.0.1:1", 3, "no answer from Elasticsearch"},
+		{"bootstrap.servers=127.0.0.1:1", 3, "no answer from Kafka"},
+		{"batch.sice=1", 2, "did you mean batch.size?"},
+	} {
+		code, _, errs := weirctl(t, nil, "rebuild", "elasticsearch", "-c", s.file, "--set", c.set)
+		if code != c.code || !strings.Contains(errs, c.want) {
+			t.Errorf("%s: %d %s", c.set, code, errs)
+		}
+	}
+	if code, _, errs := weirctl(t, nil, "rebuild", "elasticsearch"); code != 2 || !strings.Contains(errs, "want --config") {
+		t.Errorf("%d %s", code, errs)
+	}
+	gone := make(kadm.Offsets)
+	gone.AddOffset(s.topic, 1, 3, -1)
+	if _, err := s.cluster.DeleteRecords(t.Context(), gone); err != nil {
+		t.Fatal(err)
+	}
+	code, _, errs := weirctl(t, nil, "rebuild", "elasticsearch", "-c", s.file)
+	if code != 1 || !strings.Contains(errs, s.topic+"-1 begins at offset 3") || !strings.Contains(errs, "snapshot these tables again") {
+		t.Errorf("%d %s", code, errs)
+	}
+}
+
+func TestPace(t *testing.T) {
+	at := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	p := pace{}
+	p.add(at, []move{{start: 100, committed: -1, end: 1100}, {end: 0, committed: -1}})
+	if got := p.line(); got != "  0 %  0 of 1,000 records" {
+		t.Error(got)
+	}
+	p.add(at.Add(10*time.Second), []move{{start: 100, committed: 600, end: 1200}})
+	if got := p.line(); got != " 45 %  500 of 1,100 records, 50/s, 15s left" {
+		t.Error(got)
+	}
+	p.add(at.Add(20*time.Second), []move{{start: 100, committed: 1200, end: 1200}})
+	if got := p.line(); got != "100 %  1,100 of 1,100 records, 55/s" {
+		t.Error(got)
+	}
+	if got := (&pace{samples: []sample{{}}}).line(); got != "100 %  0 of 0 records" {
+		t.Error(got)
+	}
+}
