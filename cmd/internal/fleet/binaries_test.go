@@ -307,6 +307,53 @@ func TestLakeSinkRuns(t *testing.T) {
 	}
 }
 
+func TestCaptureRuns(t *testing.T) {
+	server := servers.MySQL(t)
+	database, prefix := server.Database(t), servers.Unique(t, "fleet")
+	db := server.Open(t, database)
+	for _, statement := range []string{"CREATE TABLE customers (id INT PRIMARY KEY, name VARCHAR(20))", "INSERT INTO customers VALUES (7, 'Ada')"} {
+		if _, err := db.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	client, err := kgo.NewClient(kgo.SeedBrokers(servers.Kafka(t)), kgo.ConsumeTopics(prefix+"."+database+".customers"), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	var args []string
+	for _, set := range []string{"name=" + prefix, "topic.prefix=" + prefix, "connector.class=io.debezium.connector.mysql.MySqlConnector", "bootstrap.servers=" + servers.Kafka(t),
+		"database.hostname=" + server.Host, fmt.Sprintf("database.port=%d", server.Port), "database.user=" + server.User, "database.password=" + server.Password,
+		"database.include.list=" + database, "admin.listen=127.0.0.1:0", "log.format=json"} {
+		args = append(args, "--set", set)
+	}
+	if code, out, errs := runBinary(t, "weir-capture", append(args, "--validate")...); code != service.ExitOK {
+		t.Errorf("--validate: %d %s %s", code, out, errs)
+	}
+	if code, out, _ := runBinary(t, "weir-capture", append(args, "--validate", "--set", "database.password=hunter2")...); code != service.ExitServers || strings.Contains(out, "hunter2") {
+		t.Errorf("--validate with a wrong password: %d %s", code, out)
+	}
+	p := start(t, "weir-capture", args)
+	for ids := map[string]bool{}; len(ids) < 2; {
+		fetches := client.PollFetches(t.Context())
+		if err := fetches.Err(); err != nil {
+			t.Fatalf("%v\n%s", err, p.logs)
+		}
+		fetches.EachRecord(func(r *kgo.Record) { ids[string(r.Key)] = true })
+		if _, err := db.ExecContext(t.Context(), "REPLACE INTO customers VALUES (8, 'Grace')"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := (&admin.Client{URL: p.address}).Status(t.Context())
+	if err != nil || s.Connector.State != admin.Running || s.Type != "source" || len(s.Tasks) != 1 || s.Position == "" || s.Snapshot == nil || s.Snapshot.State != "COMPLETED" {
+		t.Errorf("%v %+v", err, s)
+	}
+	if err := (&admin.Client{URL: p.address}).Pause(t.Context()); err == nil {
+		t.Error("a capture is paused")
+	}
+	p.stop(t)
+}
+
 func TestElasticsearchSinkWaitsForItsCluster(t *testing.T) {
 	topic := newTopic(t)
 	p := start(t, "weir-elasticsearch", shared(t, topic, "connection.url=http://127.0.0.1:1"))

@@ -3,6 +3,7 @@
 package fleet
 
 import (
+	"github.com/weir-cdc/weir/cmd/internal/capturer"
 	"github.com/weir-cdc/weir/cmd/internal/elasticsearchsink"
 	"github.com/weir-cdc/weir/cmd/internal/lakesink"
 	"github.com/weir-cdc/weir/cmd/internal/redissink"
@@ -12,7 +13,7 @@ import (
 
 // Programs are the components.
 func Programs() []service.Program {
-	return []service.Program{elasticsearchsink.Program(), redissink.Program(), lakesink.Program()}
+	return []service.Program{capturer.Program(), elasticsearchsink.Program(), redissink.Program(), lakesink.Program()}
 }
 
 // Configuration is docs/configuration.md.

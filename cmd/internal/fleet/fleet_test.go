@@ -38,7 +38,7 @@ func TestTablesAreSound(t *testing.T) {
 func TestReferenceConfigurationsHaveKnownPropertiesOnly(t *testing.T) {
 	files := map[string]string{
 		"elasticsearch-orders-sink.json": "weir-elasticsearch", "redis-cache-sink.json": "weir-redis",
-		"mysql-orders-connector.json": "weir-capture", "mysql-high-performance.json": "weir-capture", "mysql-tuned.json": "weir-capture",
+		"mysql-high-performance.json": "weir-capture", "mysql-tuned.json": "weir-capture",
 	}
 	for file, name := range files {
 		for _, p := range Programs() {
