@@ -1,7 +1,10 @@
 package capture
 
 import (
+	"context"
+	"errors"
 	"testing"
+	"time"
 )
 
 // A first start reads the table and goes on with the log; all of it arrives once.
@@ -18,5 +21,150 @@ func TestCaptureReadsThenStreams(t *testing.T) {
 	sameChanges(t, streamed(events), db.logged("a", 0))
 	if err := r.end(t); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// ◆ "The promise is that versions only grow along the published stream, across
+// restarts, failover, binlog reset, re-snapshot": with a stored offset from
+// prev; ◆ "without stored offsets it starts from the largest weir.version at the
+// ends of the topics". The source's clock is set back meanwhile.
+func TestVersionsGrowAcrossRestarts(t *testing.T) {
+	_, at := broker(t)
+	db := newFakeDB(newFakeTable("grow", "a", true))
+	db.fill("a", 10)
+	largest := func() (v int64) {
+		for _, e := range readEvents(t, at, "grow.db.a") {
+			v = max(v, e.version)
+		}
+		return v
+	}
+	set := []string{"topic.creation.default.partitions", "1"}
+	for i, topic := range []string{"weir-offsets-grow", "weir-offsets-grow", "weir-offsets-lost"} {
+		before := int64(0)
+		if i > 0 {
+			before = largest()
+		}
+		r := launch(t, newConfig(t, at, "grow", append(set, "offset.storage.topic", topic)...), db.open)
+		r.reached(t, db)
+		db.mu.Lock()
+		db.millis -= 3_600_000
+		db.mu.Unlock()
+		db.write(func(tx *fakeTx) { tx.put("a", 1, "x"); tx.del("a", int64(2+i)) })
+		r.reached(t, db)
+		r.end(t)
+		if got := storedVersion(t, at, topic, "grow"); got < largest() || got < before {
+			t.Errorf("start %d: the stored version is %d, the largest in the topic %d, before %d", i, got, largest(), before)
+		}
+	}
+	events := readEvents(t, at, "grow.db.a")
+	for i := 1; i < len(events); i++ {
+		if events[i].version < events[i-1].version {
+			t.Fatalf("offset %d: version %d after %d", events[i].Offset, events[i].version, events[i-1].version)
+		}
+	}
+	sameRows(t, state(t, events), db.rows("a"))
+}
+
+// ◆ "The offset is committed every 10 s even when captured tables are idle".
+func TestOffsetIsStoredWhenIdle(t *testing.T) {
+	_, at := broker(t)
+	db := newFakeDB(newFakeTable("idle", "a", true))
+	r := launch(t, newConfig(t, at, "idle", "offset.flush.interval.ms", "100"), db.open)
+	r.reached(t, db)
+	count := func() int { return len(readTopic(t, at, "weir-offsets-idle")) }
+	before := count()
+	waitFor(t, "three more offsets", 10*time.Second, func() bool { return count() >= before+3 })
+	if n := len(readTopic(t, at, "idle.db.a")); n != 0 {
+		t.Errorf("%d events of an idle table", n)
+	}
+}
+
+// A stop in the middle of everything is quick, loses nothing and leaves no
+// transaction open.
+func TestCleanStop(t *testing.T) {
+	_, at := broker(t)
+	db := newFakeDB(newFakeTable("stop", "a", true))
+	db.fill("a", 2000)
+	c := newConfig(t, at, "stop", "snapshot.chunk.size", "50")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() {
+		for i := int64(0); ctx.Err() == nil; i++ {
+			db.write(func(tx *fakeTx) { tx.put("a", i%50, "x") })
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	for i := range 5 {
+		r := launch(t, c, db.open)
+		time.Sleep(time.Duration(20+10*i) * time.Millisecond)
+		began := time.Now()
+		if err := r.end(t); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took > 3*time.Second {
+			t.Errorf("stopping took %s", took)
+		}
+	}
+	cancel()
+	r := launch(t, c, db.open)
+	r.reached(t, db)
+	sameRows(t, state(t, readEvents(t, at, "stop.db.a")), db.rows("a"))
+}
+
+// What a Source stores comes back to it, and what it removed does not.
+func TestEntriesAreStored(t *testing.T) {
+	_, at := broker(t)
+	db := newFakeDB(newFakeTable("entries", "a", true))
+	c := newConfig(t, at, "entries")
+	r := launch(t, c, db.open)
+	r.reached(t, db)
+	wide := newFakeTable("entries", "a", true, fieldExtra)
+	db.redefine("ALTER TABLE a", map[string]*Table{"db.a": wide})
+	db.redefine("CREATE TABLE b", map[string]*Table{"db.b": newFakeTable("entries", "b", true)})
+	db.redefine("DROP TABLE b", map[string]*Table{"db.b": nil})
+	r.reached(t, db)
+	r.end(t)
+	var got *Stored
+	r = launch(t, c, openWith(db, func(s *fakeSource) Source { return &restoredSource{s, &got} }))
+	r.reached(t, db)
+	r.end(t)
+	if len(got.Entries) != 1 || !contains(got.Entries["db.a"], wide.Value.Fingerprint()) {
+		t.Errorf("restored %s", got.Entries)
+	}
+}
+
+// restoredSource remembers what it was restored from.
+type restoredSource struct {
+	*fakeSource
+	got **Stored
+}
+
+func (s *restoredSource) Restore(ctx context.Context, stored *Stored) error {
+	*s.got = stored
+	return s.fakeSource.Restore(ctx, stored)
+}
+
+// What goes away by itself is tried again, errors.max.retries times in a row;
+// the rest ends the capture at once.
+func TestRetries(t *testing.T) {
+	_, at := broker(t)
+	for name, c := range map[string]struct {
+		err   error
+		opens int
+	}{
+		"unavailable": {ErrUnavailable, 4},
+		"final":       {errors.New("no such column"), 1},
+	} {
+		opens := 0
+		r := launch(t, newConfig(t, at, "retries-"+name, "errors.max.retries", "3"), func(context.Context, Scope) (Source, error) {
+			opens++
+			return nil, c.err
+		})
+		if err := r.failure(t); !errors.Is(err, c.err) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if opens != c.opens {
+			t.Errorf("%s: opened %d times, want %d", name, opens, c.opens)
+		}
 	}
 }

@@ -353,6 +353,18 @@ func storedOffset(t testing.TB, bootstrap, prefix string) *stored {
 	return s
 }
 
+// storedVersion is the version in the newest offset that topic has.
+func storedVersion(t testing.TB, bootstrap, topic, prefix string) int64 {
+	t.Helper()
+	s := &stored{entries: map[string][]byte{}, tables: map[string]*tableValue{}}
+	for _, r := range readTopic(t, bootstrap, topic) {
+		if err := s.add(prefix, r.Key, r.Value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s.offset.Version
+}
+
 // newTopic creates a topic of one partition.
 func newTopic(t testing.TB, bootstrap, name string, configs map[string]*string) {
 	t.Helper()
