@@ -40,6 +40,8 @@ type ddlSession struct {
 	// serverCollation is what a new database gets that says nothing; "" is not
 	// known, then it is the server's own.
 	serverCollation string
+	// databaseCollation is the default of the session's database, "" not known.
+	databaseCollation string
 	// utf8mb4Collation is default_collation_for_utf8mb4, "" for the server's.
 	utf8mb4Collation string
 	// implicitTimestamps is explicit_defaults_for_timestamp=OFF: TIMESTAMP is
@@ -67,6 +69,9 @@ type ddlStatement struct {
 	temporary                        bool
 	// sequence says that the table is a MariaDB sequence.
 	sequence bool
+
+	// implicitTimestamps is set where the statement says it for itself.
+	implicitTimestamps *bool
 
 	create *ddlCreate
 	alter  []ddlSpec

@@ -79,6 +79,9 @@ func (c *catalog) locale(database string, s *ddlSession) ddlLocale {
 	if l, ok := c.databases[c.foldDatabase(database)]; ok {
 		return l
 	}
+	if s.databaseCollation != "" && c.foldDatabase(database) == c.foldDatabase(s.database) {
+		return ddlLocale{charsetOf(s.databaseCollation, c.server.charset), s.databaseCollation}
+	}
 	return c.serverLocale(s)
 }
 
@@ -93,6 +96,11 @@ func (c *catalog) serverLocale(s *ddlSession) ddlLocale {
 // apply changes the catalog as the statement changed the database.
 func (c *catalog) apply(st *ddlStatement, s *ddlSession) *ddlEffect {
 	e := &ddlEffect{statement: st}
+	if st.implicitTimestamps != nil {
+		own := *s
+		own.implicitTimestamps = *st.implicitTimestamps
+		s = &own
+	}
 	switch st.kind {
 	case ddlUnknown:
 		c.applyUnknown(st, e)

@@ -381,6 +381,8 @@ func (b *tableBuilder) place(c *ddlColumn) error {
 	}
 	at := len(b.columns)
 	switch {
+	case c.first && b.generatedKey():
+		at = 1
 	case c.first:
 		at = 0
 	case c.after != "":
@@ -390,6 +392,16 @@ func (b *tableBuilder) place(c *ddlColumn) error {
 	}
 	b.columns = slices.Insert(b.columns, at, builtColumn{b.column(c), c.was})
 	return nil
+}
+
+// generatedKey reports whether the first column is the primary key that MySQL
+// made (sql_generate_invisible_primary_key): it stays the first.
+func (b *tableBuilder) generatedKey() bool {
+	if len(b.columns) == 0 || len(b.d.PrimaryKey) != 1 {
+		return false
+	}
+	c := &b.columns[0]
+	return c.Name == "my_row_id" && b.d.PrimaryKey[0] == c.Name && c.AutoIncrement && c.Invisible
 }
 
 // convert gives all columns of text the table's new character set. TEXT grows

@@ -22,9 +22,7 @@ func ddlWords(words ...string) map[string]bool {
 // statement reads one statement into out.
 func (p *ddlParser) statement(out *ddlStatement) {
 	if p.accept("SET", "STATEMENT") { // of MariaDB: SET STATEMENT x=1 FOR …
-		for !p.done() && !p.accept("FOR") {
-			p.take()
-		}
+		p.settings(out)
 	}
 	switch {
 	case p.done():
@@ -49,6 +47,18 @@ func (p *ddlParser) statement(out *ddlStatement) {
 	}
 	if out.kind != ddlOther {
 		p.end()
+	}
+}
+
+// settings reads name=value, … FOR, as far as definitions depend on it.
+func (p *ddlParser) settings(out *ddlStatement) {
+	for !p.done() && !p.accept("FOR") {
+		if p.accept("explicit_defaults_for_timestamp") && p.punct("=") {
+			value := upperWord(p.peek().text)
+			off := value == "0" || value == "OFF" || value == "FALSE"
+			out.implicitTimestamps = &off
+		}
+		p.take()
 	}
 }
 

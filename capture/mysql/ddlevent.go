@@ -11,8 +11,12 @@ func (r *run) ddl(e *event) error {
 	if s.reported() {
 		return r.pass(e)
 	}
+	if s.tx.known && s.tx.head.pendingAlter {
+		r.advance(e)
+		return r.progress()
+	}
 	text := e.query.text()
-	session := s.ddl.session(string(e.query.database), e.query.sqlMode)
+	session := s.ddl.sessionOf(&e.query)
 	source := r.ddlSource(e)
 	r.advance(e)
 	at := s.place()

@@ -21,6 +21,8 @@ type ddlServer struct {
 	utf8mb4Collation   string
 	implicitTimestamps bool
 	caseless           bool // lower_case_table_names is not 0
+	// collations are the names of all collations by their numbers.
+	collations map[int]string
 }
 
 // session is the session of a statement in the log whose default database and
@@ -30,6 +32,24 @@ func (s *ddlServer) session(database string, mode uint64) ddlSession {
 		ddlDialect: s.withMode(mode), database: database,
 		utf8mb4Collation: s.utf8mb4Collation, implicitTimestamps: s.implicitTimestamps,
 	}
+}
+
+// sessionOf is the session that ran a statement of the log.
+func (s *ddlServer) sessionOf(q *query) ddlSession {
+	out := s.session(string(q.database), q.sqlMode)
+	out.serverCollation = canonicalCollation(s.collations[q.server])
+	out.databaseCollation = canonicalCollation(s.collations[q.ofDatabase])
+	if name := s.collations[q.utf8mb4]; name != "" {
+		out.utf8mb4Collation = name
+	}
+	const saysExplicit, explicit = 100804, 1 << 24
+	switch {
+	case !s.mariadb:
+		out.implicitTimestamps = q.implicitTimestamps
+	case s.version >= saysExplicit:
+		out.implicitTimestamps = q.flags&explicit == 0
+	}
+	return out
 }
 
 // readDDLServer asks the server.
@@ -60,7 +80,33 @@ func readDDLServer(ctx context.Context, q querier) (*ddlServer, error) {
 	if s.locale.charset == "" || s.version == 0 {
 		return nil, fmt.Errorf("asking for the server's defaults: the answer %v has no version or character set", rows)
 	}
-	return s, nil
+	s.collations, err = readCollations(ctx, q, s.mariadb)
+	return s, err
+}
+
+// readCollations are the names of collations. Those that MariaDB has for several
+// character sets have numbers in a table of their own, since 10.10.
+func readCollations(ctx context.Context, q querier, mariadb bool) (map[int]string, error) {
+	statement := "SELECT ID, COLLATION_NAME FROM information_schema.COLLATIONS"
+	rows, err := q.query(ctx, statement)
+	if mariadb && err == nil {
+		var full [][]string
+		full, err = q.query(ctx, "SELECT ID, FULL_COLLATION_NAME FROM information_schema.COLLATION_CHARACTER_SET_APPLICABILITY")
+		rows = append(rows, full...)
+		if isServerError(err, 1054) { // no such column before
+			err = nil
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("asking for the collations: %w", err)
+	}
+	out := make(map[int]string, len(rows))
+	for _, row := range rows {
+		if id, err := strconv.Atoi(row[0]); err == nil {
+			out[id] = row[1]
+		}
+	}
+	return out, nil
 }
 
 // commentVersion makes 90704 of 9.7.4-2, the form that versions have in comments.

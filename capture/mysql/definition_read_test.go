@@ -9,10 +9,13 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/weir-cdc/weir/deploy/local/servers"
+	"github.com/weir-cdc/weir/internal/config"
 )
 
 // sqlQuerier answers from a *sql.Conn.
@@ -235,4 +238,77 @@ func asJSON(v any) []byte {
 		panic(err)
 	}
 	return b
+}
+
+// TestDefinitionsFromMySQLsLog and its sister run all statements, then follow
+// what the server wrote of them into its log, where queries have become columns
+// and defaults of sessions are told beside, and compare with the server at the
+// end.
+func TestDefinitionsFromMySQLsLog(t *testing.T) {
+	followLog(t, servers.MySQL(t), false, "common.sql", "mysql.sql", "mysql-log.sql")
+}
+
+func TestDefinitionsFromMariaDBsLog(t *testing.T) {
+	followLog(t, servers.MariaDB(t), true, "common.sql", "mariadb.sql", "mariadb-log.sql")
+}
+
+func followLog(t *testing.T, sql servers.SQL, mariadb bool, files ...string) {
+	f := newFollower(t, sql)
+	s := &Source{srv: &server{mariadb: mariadb}, conn: Connection{
+		Host: sql.Host, Port: sql.Port, User: sql.User, ServerID: 1, ConnectTimeout: time.Minute, KeepAlive: time.Second,
+		Password: config.NewSecret(sql.Password),
+	}}
+	from := f.logEnd(t)
+	for _, file := range files {
+		for _, st := range corpus(t, file) {
+			text := strings.ReplaceAll(st.text, "{db}", f.database)
+			if _, err := f.conn.ExecContext(f.ctx, text); err != nil {
+				t.Errorf("%s\nserver: %v", text, err)
+			}
+		}
+	}
+	to := f.logEnd(t)
+	statements := 0
+	for st, err := range s.statements(f.ctx, f.server, &from, &to) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		statements++
+		effect := f.catalog.apply(parseDDL(st.text, st.session), &st.session)
+		for name, why := range effect.unsure {
+			if strings.HasPrefix(name.database, f.database) && !strings.Contains(name.name, "view") {
+				t.Errorf("%s\n%s is in doubt: %s", st.text, name, why)
+			}
+		}
+		if effect.statement.kind == ddlUnknown {
+			t.Errorf("%s\nnot understood: %s", st.text, effect.statement.problem)
+		}
+	}
+	if statements < 100 {
+		t.Errorf("only %d statements were in the log", statements)
+	}
+	for key := range f.catalog.tables {
+		if !strings.HasPrefix(key.database, f.database) {
+			delete(f.catalog.tables, key) // of another test on the same server
+		}
+	}
+	f.compare(t, "in the end", nil)
+}
+
+// logEnd is the end of the server's log.
+func (f *follower) logEnd(t *testing.T) position {
+	t.Helper()
+	statement := "SHOW BINARY LOG STATUS"
+	if f.server.mariadb {
+		statement = "SHOW MASTER STATUS"
+	}
+	rows, err := f.reader.query(f.ctx, statement)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pos, err := strconv.ParseUint(rows[0][1], 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return position{File: rows[0][0], Pos: pos}
 }

@@ -146,11 +146,15 @@ func (s *Source) scan(d *dump, from, to *position, ddl *ddlServer, each func(log
 	parse.seek(from.Pos)
 	file := from.File
 	var buffer []byte
+	pending := false
 	handle := func(e *event) error {
-		if e.kind != eventQuery || e.query.kind() != queryOther {
+		if e.kind == eventGTID {
+			pending = e.gtid.pendingAlter
+		}
+		if e.kind != eventQuery || e.query.kind() != queryOther || pending {
 			return nil
 		}
-		return each(loggedStatement{text: e.query.text(), session: ddl.session(string(e.query.database), e.query.sqlMode)})
+		return each(loggedStatement{text: e.query.text(), session: ddl.sessionOf(&e.query)})
 	}
 	for {
 		var err error

@@ -33,6 +33,9 @@ type gtidHeader struct {
 	// standalone says that no commit follows: the transaction is one statement.
 	// ddl says that it is DDL. MariaDB only.
 	standalone, ddl bool
+	// pendingAlter says that the statement is an ALTER TABLE that has only begun,
+	// or was given up: of binlog_alter_two_phase. MariaDB only.
+	pendingAlter bool
 	// preparedXA and completedXA say that the transaction is the first or the
 	// second phase of the XA transaction xa, in the form of xaPrepare.id.
 	// MariaDB only.
@@ -217,6 +220,10 @@ const (
 	mariadbDDL         = 32
 	mariadbPreparedXA  = 64
 	mariadbCompletedXA = 128
+
+	// Of the byte of flags behind.
+	mariadbStartAlter    = 2
+	mariadbRollbackAlter = 8
 )
 
 func (g *gtidHeader) parseMariaDB(b []byte, server uint32) error {
@@ -235,7 +242,11 @@ func (g *gtidHeader) parseMariaDB(b []byte, server uint32) error {
 		g.text = appendXAID(g.text[:0], c.take(int(global)), c.take(int(branch)), format)
 		g.xa = g.text
 	}
-	return c.err()
+	err := c.err()
+	if len(c.b) > 0 { // since 10.5
+		g.pendingAlter = c.u8()&(mariadbStartAlter|mariadbRollbackAlter) != 0
+	}
+	return err
 }
 
 // gtidSet is a set of MySQL's transactions: intervals by server and tag, sorted

@@ -11,6 +11,7 @@ type query struct {
 	database  []byte // the session's; may be empty
 	sql       []byte // in the client's character set
 	sqlMode   uint64
+	flags     uint32 // options of the session
 	// Collations by number, 0 where not said: of sql, of the session's
 	// connection, of new databases (collation_server), of the session's database,
 	// of utf8mb4 where none is named (default_collation_for_utf8mb4).
@@ -67,7 +68,7 @@ const (
 )
 
 var statusSizes = map[uint8]int{
-	statusFlags: 4, statusAutoIncrement: 4, statusTimeNames: 2, statusTableMap: 8, statusDataWritten: 4, statusMicroseconds: 3,
+	statusAutoIncrement: 4, statusTimeNames: 2, statusTableMap: 8, statusDataWritten: 4, statusMicroseconds: 3,
 	statusDDLTransaction: 8, statusRequireKey: 1, statusTableEncryption: 1,
 	statusMariaDBMicroseconds: 3, statusMariaDBTransaction: 8, statusMariaDBGTIDFlags: 2,
 }
@@ -97,6 +98,8 @@ func (q *query) parse(b []byte) error {
 func (q *query) parseStatus(c *cursor) {
 	for len(c.b) > 0 && !c.bad {
 		switch kind := c.u8(); kind {
+		case statusFlags:
+			q.flags = c.u32()
 		case statusSQLMode:
 			q.sqlMode = c.u64()
 		case statusCharset:
