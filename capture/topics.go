@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 
@@ -78,6 +79,8 @@ func (k *topicKeeper) ensure(ctx context.Context, specs ...topicSpec) error {
 		for _, name := range created {
 			k.log.Info("created topic", zap.String("topic", name))
 		}
+	} else if err := k.exist(ctx, specs); err != nil {
+		return err
 	}
 	mismatches, err := kafka.CheckTopics(ctx, k.client, wanted...)
 	if err != nil {
@@ -88,6 +91,28 @@ func (k *topicKeeper) ensure(ctx context.Context, specs ...topicSpec) error {
 	}
 	for _, s := range specs {
 		k.ready[s.name] = s.role
+	}
+	return nil
+}
+
+// exist demands that topics exist.
+func (k *topicKeeper) exist(ctx context.Context, specs []topicSpec) error {
+	names := make([]string, len(specs))
+	for i := range specs {
+		names[i] = specs[i].name
+	}
+	topics, err := kadm.NewClient(k.client).ListTopics(ctx, names...)
+	if err != nil {
+		return fmt.Errorf("listing topics: %w", err)
+	}
+	var missing []string
+	for _, name := range names {
+		if !topics.Has(name) {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("topics that are missing: %s: create them, or set topic.creation.enable=true", strings.Join(missing, ", "))
 	}
 	return nil
 }

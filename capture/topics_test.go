@@ -1,0 +1,177 @@
+package capture
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+const sevenDays = "604800000"
+
+// ◆ Topics are created "compact for captured tables with a key,
+// min.compaction.lag.ms and delete.retention.ms ≥ 7 days; everything else
+// delete"; "new topics take topic.creation.default.*, else the broker's
+// defaults", groups first.
+func TestTopicsAreCreatedWithTheirPolicy(t *testing.T) {
+	_, at := broker(t)
+	db := newFakeDB(newFakeTable("policy", "a", true), newFakeTable("policy", "k", false), newFakeTable("policy", "big", true))
+	r := launch(t, newConfig(t, at, "policy", "provide.transaction.metadata", "true", "heartbeat.interval.ms", "1000",
+		"topic.creation.default.partitions", "3", "topic.creation.default.compression.type", "lz4",
+		"topic.creation.groups", "big", "topic.creation.big.include", `policy\.db\.b.*`, "topic.creation.big.partitions", "5",
+		"topic.creation.big.segment.bytes", "1048576"), db.open)
+	r.reached(t, db)
+	r.end(t)
+	for topic, want := range map[string]string{
+		"policy.db.a":                 "3 compact " + sevenDays + " " + sevenDays + " lz4",
+		"policy.db.k":                 "3 delete",
+		"policy.db.big":               "5 compact " + sevenDays + " " + sevenDays + " producer",
+		"policy":                      "1 delete",
+		"policy.transaction":          "1 delete",
+		"__debezium-heartbeat.policy": "1 delete",
+		"policy.weir-schemas":         "1 compact",
+		"weir-offsets-policy":         "1 compact",
+	} {
+		got := []string{itoa(int64(partitions(t, at, topic))), topicConfig(t, at, topic, "cleanup.policy")}
+		if strings.Count(want, " ") > 1 {
+			for _, setting := range []string{"min.compaction.lag.ms", "delete.retention.ms", "compression.type"} {
+				got = append(got, topicConfig(t, at, topic, setting))
+			}
+		}
+		if text := strings.Join(got, " "); text != want {
+			t.Errorf("%s: %s, want %s", topic, text, want)
+		}
+	}
+	if got := topicConfig(t, at, "policy.db.big", "segment.bytes"); got != "1048576" {
+		t.Errorf("segment.bytes=%s", got)
+	}
+}
+
+func partitions(t *testing.T, bootstrap, topic string) int {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(bootstrap))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	topics, err := kadm.NewClient(client).ListTopics(context.Background(), topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(topics[topic].Partitions)
+}
+
+func ptr(s string) *string { return &s }
+
+// ◆ "existing topics are checked, never altered without a flag": a compacted
+// topic for a table without a key would abort every transaction, so it stops;
+// a keyed one that forgets keys is only warned of.
+func TestExistingTopicsAreChecked(t *testing.T) {
+	_, at := broker(t)
+	newTopic(t, at, "exists.db.k", map[string]*string{"cleanup.policy": ptr("compact")})
+	newTopic(t, at, "exists.db.a", map[string]*string{"cleanup.policy": ptr("delete")})
+	db := newFakeDB(newFakeTable("exists", "a", true), newFakeTable("exists", "k", false))
+	db.fill("k", 3)
+	r := launch(t, newConfig(t, at, "exists"), db.open)
+	err := r.failure(t)
+	if err == nil || !strings.Contains(err.Error(), "exists.db.k") || !strings.Contains(err.Error(), "topic.policy.alter") || strings.Contains(err.Error(), "exists.db.a") {
+		t.Fatal(err)
+	}
+	if got := topicConfig(t, at, "exists.db.k", "cleanup.policy"); got != "compact" {
+		t.Errorf("it was altered to %s", got)
+	}
+	r = launch(t, newConfig(t, at, "exists", "topic.policy.alter", "true"), db.open)
+	r.reached(t, db)
+	r.end(t)
+	if k, a := topicConfig(t, at, "exists.db.k", "cleanup.policy"), topicConfig(t, at, "exists.db.a", "cleanup.policy"); k != "delete" || a != "compact" {
+		t.Errorf("with the flag: %s, %s", k, a)
+	}
+}
+
+// ◆ "On losing its key a table's policy is switched before publishing", also
+// when the capture was down meanwhile.
+func TestPolicyFollowsTheKey(t *testing.T) {
+	_, at := broker(t)
+	for _, down := range []bool{false, true} {
+		prefix := "losing"
+		if down {
+			prefix = "losing-down"
+		}
+		db := newFakeDB(newFakeTable(prefix, "a", true))
+		db.fill("a", 3)
+		c := newConfig(t, at, prefix)
+		r := launch(t, c, db.open)
+		r.reached(t, db)
+		if down {
+			r.end(t)
+		}
+		db.redefine("ALTER TABLE a DROP PRIMARY KEY", map[string]*Table{"db.a": newFakeTable(prefix, "a", false)})
+		db.write(func(tx *fakeTx) { tx.put("a", 9, "without a key") })
+		if down {
+			r = launch(t, c, db.open)
+		}
+		r.reached(t, db)
+		r.end(t)
+		if got := topicConfig(t, at, prefix+".db.a", "cleanup.policy"); got != "delete" {
+			t.Errorf("down %v: cleanup.policy=%s", down, got)
+		}
+		keyless := 0
+		for _, e := range readEvents(t, at, prefix+".db.a") {
+			if e.keyless {
+				keyless++
+			}
+		}
+		if keyless != 1 {
+			t.Errorf("down %v: %d records without a key", down, keyless)
+		}
+	}
+}
+
+// A topic of offsets with several partitions would hide offsets: it is refused.
+func TestOffsetTopicHasOnePartition(t *testing.T) {
+	cluster, at := broker(t)
+	if err := cluster.CreateTopic("weir-offsets-many", 3, map[string]string{"cleanup.policy": "compact"}); err != nil {
+		t.Fatal(err)
+	}
+	r := launch(t, newConfig(t, at, "many"), newFakeDB().open)
+	if err := r.failure(t); err == nil || !strings.Contains(err.Error(), "one partition") {
+		t.Fatal(err)
+	}
+}
+
+// Without topic.creation.enable a missing topic is an error that names it.
+func TestTopicsAreNotCreatedWhenOff(t *testing.T) {
+	_, at := broker(t)
+	db := newFakeDB(newFakeTable("off", "a", true))
+	r := launch(t, newConfig(t, at, "off", "topic.creation.enable", "false"), db.open)
+	if err := r.failure(t); err == nil || !strings.Contains(err.Error(), "off.db.a") {
+		t.Fatal(err)
+	}
+}
+
+// After compaction the topic still equals the table, and holds one record a key.
+func TestCompactedTopicEqualsTable(t *testing.T) {
+	cluster, at := broker(t)
+	db := newFakeDB(newFakeTable("compact", "a", true))
+	db.fill("a", 50)
+	r := launch(t, newConfig(t, at, "compact", "topic.creation.default.partitions", "1", "topic.creation.default.min.compaction.lag.ms", "0"), db.open)
+	r.reached(t, db)
+	for i := range 20 {
+		db.write(func(tx *fakeTx) {
+			tx.put("a", int64(i), "x")
+			tx.del("a", int64(30+i))
+			tx.move("a", int64(i+20), int64(i+100))
+		})
+	}
+	r.reached(t, db)
+	r.end(t)
+	before := len(readTopic(t, at, "compact.db.a"))
+	cluster.Compact()
+	events := readEvents(t, at, "compact.db.a")
+	if len(events) >= before {
+		t.Fatalf("%d records, %d before compaction", len(events), before)
+	}
+	sameRows(t, state(t, events), db.rows("a"))
+}
