@@ -300,17 +300,17 @@ func (c *Capture) capture(ctx context.Context, from *start) error {
 // schemaTopicSettings make the topic of schemas a small one.
 var schemaTopicSettings = map[string]string{"min.cleanable.dirty.ratio": "0.1"}
 
-// topics makes the topics ready that are not a table's.
-func (c *Capture) topics(ctx context.Context, keeper *topicKeeper) error {
-	specs := []topicSpec{{name: kafka.SchemaTopic(c.config.Prefix), role: roleState, partitions: 1, settings: schemaTopicSettings}}
-	if c.config.SchemaChanges {
-		specs = append(specs, topicSpec{name: c.config.Prefix, role: roleKeyless, partitions: 1})
+// topics are the topics that are not a table's.
+func (c *Config) topics() []topicSpec {
+	specs := []topicSpec{{name: kafka.SchemaTopic(c.Prefix), role: roleState, partitions: 1, settings: schemaTopicSettings}}
+	if c.SchemaChanges {
+		specs = append(specs, topicSpec{name: c.Prefix, role: roleKeyless, partitions: 1})
 	}
-	if c.config.Transactions {
-		specs = append(specs, topicSpec{name: c.config.TransactionTopic, role: roleKeyless, partitions: 1})
+	if c.Transactions {
+		specs = append(specs, topicSpec{name: c.TransactionTopic, role: roleKeyless, partitions: 1})
 	}
-	if c.config.Heartbeat > 0 {
-		specs = append(specs, topicSpec{name: c.config.HeartbeatTopic, role: roleKeyless, partitions: 1})
+	if c.Heartbeat > 0 {
+		specs = append(specs, topicSpec{name: c.HeartbeatTopic, role: roleKeyless, partitions: 1})
 	}
-	return keeper.ensure(ctx, specs...)
+	return specs
 }

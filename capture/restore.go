@@ -189,10 +189,7 @@ func (f *start) plan(s *stream, tables []*Table, fresh bool, occupied map[string
 // topics makes all topics ready that are known now; others are when they are
 // needed.
 func (f *start) topics(ctx context.Context, s *stream, tables []*Table) error {
-	if err := f.capture.topics(ctx, s.topics); err != nil {
-		return err
-	}
-	var specs []topicSpec
+	specs := s.config.topics()
 	for _, t := range tables {
 		state := s.tables.of(t.ID())
 		spec := topicSpec{name: t.Topic, role: roleOf(t, !s.skipped[cdc.OpTruncate]), ours: state.value.Keyed}
