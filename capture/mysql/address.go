@@ -1,8 +1,10 @@
 package mysql
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"strconv"
 
 	"github.com/weir-cdc/weir/internal/cdc"
 )
@@ -19,29 +21,55 @@ func (s *step) setAddress(r *cdc.Row, v *cdc.Value, b []byte) error {
 	case opINET4:
 		dst = netip.AddrFrom4([4]byte(full[:4])).AppendTo(dst)
 	case opINET6:
-		dst = appendINET6(dst, full)
+		dst = appendINET6(dst, &full)
 	default:
-		full = uuidOrder(full)
 		dst = appendUUID(dst, &full)
 	}
 	*v = cdc.String(r.Keep(dst))
 	return nil
 }
 
-// appendINET6 appends an address as the server writes it, which is RFC 5952's
-// form but for addresses that end in IPv4's.
-func appendINET6(dst []byte, b [16]byte) []byte {
-	return netip.AddrFrom16(b).AppendTo(dst)
+// appendINET6 appends an address as MariaDB writes it: RFC 5952's form, but that
+// a single group of zeros is left out too, and that addresses of IPv4 end in its
+// notation.
+func appendINET6(dst []byte, b *[16]byte) []byte {
+	var groups [8]uint16
+	for i := range groups {
+		groups[i] = binary.BigEndian.Uint16(b[2*i:])
+	}
+	gap, length := zeros(&groups)
+	for i := 0; i < len(groups); i++ {
+		switch {
+		case i == gap:
+			if i == 0 {
+				dst = append(dst, ':')
+			}
+			dst = append(dst, ':')
+			i += length - 1
+		case i == 6 && gap == 0 && (length == 6 || length == 5 && groups[5] == 0xffff):
+			return netip.AddrFrom4([4]byte(b[12:])).AppendTo(dst)
+		default:
+			dst = strconv.AppendUint(dst, uint64(groups[i]), 16)
+			if i < len(groups)-1 {
+				dst = append(dst, ':')
+			}
+		}
+	}
+	return dst
 }
 
-// uuidOrder undoes how MariaDB keeps most UUIDs: node and clock first, so that
-// they sort by time. Those of versions 6 and 7 sort as they are.
-func uuidOrder(b [16]byte) [16]byte {
-	var u [16]byte
-	copy(u[0:4], b[12:16])
-	copy(u[4:6], b[10:12])
-	copy(u[6:8], b[8:10])
-	copy(u[8:10], b[6:8])
-	copy(u[10:16], b[0:6])
-	return u
+// zeros finds the first of the longest runs of zeros; gap is -1 for none.
+func zeros(groups *[8]uint16) (gap, length int) {
+	gap = -1
+	for i := 0; i < len(groups); i++ {
+		n := 0
+		for i+n < len(groups) && groups[i+n] == 0 {
+			n++
+		}
+		if n > length {
+			gap, length = i, n
+		}
+		i += n
+	}
+	return gap, length
 }

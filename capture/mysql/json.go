@@ -334,7 +334,8 @@ func appendServerBase64(dst, d []byte) []byte {
 }
 
 // appendServerDouble appends f as the server writes doubles in JSON: the fewest
-// digits that mean f, an exponent only below 1e-15 and from 1e15 on.
+// digits that mean f, with an exponent below 1e-15, and from 1e15 on where there
+// is no fraction.
 func appendServerDouble(dst []byte, f float64) []byte {
 	var buf [32]byte
 	s := strconv.AppendFloat(buf[:0], f, 'e', -1, 64)
@@ -343,7 +344,12 @@ func appendServerDouble(dst []byte, f float64) []byte {
 		e--
 	}
 	exponent, _ := strconv.Atoi(string(s[e+1:]))
-	if exponent >= 15 || exponent < -15 {
+	digits := e
+	if s[0] == '-' {
+		digits--
+	}
+	digits = max(digits-1, 1) // without the point
+	if exponent >= 15 && exponent >= digits-1 || exponent < -15 {
 		dst = append(append(dst, s[:e]...), 'e')
 		return strconv.AppendInt(dst, int64(exponent), 10)
 	}

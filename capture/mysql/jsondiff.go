@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // jsonDiff is one change that binlog_row_value_options=PARTIAL_JSON writes in
@@ -125,10 +126,12 @@ func (n *jsonNode) text(w *jsonText) error {
 	return nil
 }
 
-// jsonStep is one step of a path: a member or, if key is nil, an element.
+// jsonStep is one step of a path: a member or, if key is nil, an element,
+// counted from the start or from the end.
 type jsonStep struct {
-	key   []byte
-	index int
+	key     []byte
+	index   int
+	fromEnd bool
 }
 
 // apply makes one change.
@@ -176,7 +179,11 @@ func (n *jsonNode) change(d *jsonDiff, s jsonStep) error {
 // beyond the end are appended.
 func (n *jsonNode) find(s jsonStep) (int, bool) {
 	if s.key == nil {
-		return min(s.index, len(n.members)), !n.object && s.index < len(n.members)
+		at, ok := s.index, !n.object && s.index < len(n.members)
+		if s.fromEnd {
+			at = max(len(n.members)-1-at, 0)
+		}
+		return min(at, len(n.members)), ok
 	}
 	if !n.object {
 		return 0, false
@@ -201,12 +208,11 @@ func parseJSONPath(path []byte) ([]jsonStep, error) {
 		var s jsonStep
 		switch {
 		case rest[0] == '[':
-			number, after, ok := bytes.Cut(rest[1:], []byte("]"))
-			index, err := strconv.ParseUint(string(number), 10, 31)
-			if !ok || err != nil {
+			inside, after, ok := bytes.Cut(rest[1:], []byte("]"))
+			if !ok || !s.parseIndex(string(inside)) {
 				return nil, malformed
 			}
-			s.index, rest = int(index), after
+			rest = after
 		case rest[0] == '.':
 			if s.key, rest, ok = parseJSONKey(rest[1:]); !ok {
 				return nil, malformed
@@ -217,6 +223,21 @@ func parseJSONPath(path []byte) ([]jsonStep, error) {
 		steps = append(steps, s)
 	}
 	return steps, nil
+}
+
+// parseIndex reads 3, last or last-3.
+func (s *jsonStep) parseIndex(text string) bool {
+	text = strings.ReplaceAll(text, " ", "")
+	if rest, ok := strings.CutPrefix(text, "last"); ok {
+		s.fromEnd = true
+		text = strings.TrimPrefix(rest, "-")
+		if rest == "" {
+			text = "0"
+		}
+	}
+	index, err := strconv.ParseUint(text, 10, 31)
+	s.index = int(index)
+	return err == nil
 }
 
 // parseJSONKey reads a member's name, quoted or not.

@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -48,7 +49,7 @@ func newRowReader(t *TableSchema, o *ValueOptions, mariadb bool) (*rowReader, er
 			s.width = 2
 		case kindEnum, kindSet: // by number, as in the log
 			s.width = 8
-			expression = "CAST(" + expression + " AS UNSIGNED)"
+			expression = "CAST(" + expression + " AS UNSIGNED) | 0" // | is a BIGINT on MariaDB too
 		case kindJSON:
 			if mariadb {
 				s.op = opText
@@ -92,11 +93,8 @@ func (p *rowReader) decode(r *cdc.Row, packet []byte) error {
 		if bit := i + reserved; nulls[bit>>3]&(1<<(bit&7)) != 0 {
 			continue
 		}
-		if err := p.steps[i].decodeWire(r, &c); err != nil {
+		if err := cmp.Or(p.steps[i].decodeWire(r, &c), c.err()); err != nil {
 			return fmt.Errorf("column %s: %w", p.table.Definition.Columns[p.table.Ordinals[i]].Name, err)
-		}
-		if c.bad {
-			return errMalformed
 		}
 	}
 	return nil
