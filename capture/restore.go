@@ -46,6 +46,9 @@ func (f *start) restore(ctx context.Context) (*stream, error) {
 		f.capture.progress.snapshotTables(len(pending))
 		s.snapshot.add(pending...)
 	}
+	if !fresh && s.config.SnapshotMode == SnapshotInitialOnly && len(s.tables.pending()) == 0 {
+		return nil, errFinished
+	}
 	if !fresh {
 		return s, nil
 	}

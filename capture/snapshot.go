@@ -293,8 +293,14 @@ func (n *snapshot) busy() bool {
 
 // settle is the end of a source transaction.
 func (n *snapshot) settle() {
+	var position []byte
 	for _, t := range n.watches {
-		t.watch.settle(n.source.Position)
+		if t.watch.dirty {
+			if position == nil {
+				position = bytes.Clone(n.source.Position())
+			}
+			t.watch.dirty, t.watch.touchedAt = false, position
+		}
 	}
 }
 
@@ -309,16 +315,23 @@ func (n *snapshot) advance(s *stream) error {
 	}
 	for {
 		w := n.head()
-		if w == nil || !n.ready(s, w, position) {
+		if w == nil {
 			break
 		}
+		ok, err := n.ready(s, w, position)
+		if err != nil {
+			return err
+		}
 		final := false
-		if w.last && !w.whole && w.anyLive(w.rows) {
-			more, known := n.follows(s, position)
-			if !known {
-				break
+		if ok && w.last && !w.whole && w.anyLive(w.rows) {
+			var more bool
+			if more, ok, err = n.follows(s, position); err != nil {
+				return err
 			}
 			final = !more
+		}
+		if !ok {
+			break
 		}
 		if err := n.publish(s, w, final); err != nil {
 			return err
@@ -339,6 +352,9 @@ func (n *snapshot) completed(s *stream) error {
 		return err
 	}
 	n.announce = false
+	n.mu.Lock()
+	n.pool = nil // its memory may not be needed again
+	n.mu.Unlock()
 	n.log.Info("snapshot completed")
 	s.progress.snapshotDone()
 	if s.config.SnapshotMode == SnapshotInitialOnly {
@@ -530,34 +546,34 @@ func (n *snapshot) head() *window {
 // ready reports whether a window can be published where the stream stands. A
 // whole read that is ready was accepted, and has to be published before the
 // stream goes on.
-func (n *snapshot) ready(s *stream, w *window, position []byte) bool {
+func (n *snapshot) ready(s *stream, w *window, position []byte) (bool, error) {
 	n.mu.Lock()
 	phase := w.phase
 	n.mu.Unlock()
 	if w.first != nil {
-		return true
+		return true, nil
 	}
 	if phase != windowRead && phase != windowFixed {
-		return false
+		return false, nil
 	}
 	if !n.source.Covers(w.chunk.Low, w.start) {
 		n.log.Warn("a chunk was read from a server that is behind the stream: it is read again", zap.String("table", w.state.id))
 		n.reject(w, phase)
-		return false
+		return false, nil
 	}
 	if !n.source.Reached(position, w.chunk.High) {
 		n.exact = n.exact || phase == windowFixed
 		n.lookAgain()
-		return false
+		return false, nil
 	}
 	if phase == windowRead {
-		return true
+		return true, nil
 	}
 	k := w.state.watch
 	if !w.chunkLocked() && k.touchedAt != nil && !n.source.Covers(w.chunk.Low, k.touchedAt) {
 		n.log.Info("a table changed while it was read in one piece: it is read again", zap.String("table", w.state.id), zap.Int("tries", w.tries+1))
 		n.reject(w, phase)
-		return false
+		return false, nil
 	}
 	return n.accept(s, w)
 }
@@ -579,44 +595,56 @@ func (n *snapshot) reject(w *window, phase windowPhase) {
 }
 
 // accept lets a whole read go on and waits for its first rows.
-func (n *snapshot) accept(s *stream, w *window) bool {
+func (n *snapshot) accept(s *stream, w *window) (bool, error) {
 	n.mu.Lock()
 	w.phase = windowOpen
 	n.mu.Unlock()
 	w.verdict <- true
-	first, ok := w.receive(s.ctx)
-	if !ok || first.err != nil {
-		return false // its reader makes it due again
+	first, err := w.receive(s)
+	if err != nil || first.err != nil {
+		return false, err // its reader makes it due again
 	}
 	w.first = &first
-	return true
+	return true, nil
 }
 
-func (w *window) receive(ctx context.Context) (wholeBatch, bool) {
+// receive waits for the next rows of a whole read. No Kafka transaction stays
+// open meanwhile, for it would time out.
+func (w *window) receive(s *stream) (wholeBatch, error) {
 	select {
 	case b := <-w.batches:
-		return b, true
-	case <-ctx.Done():
-		return wholeBatch{}, false
+		return b, nil
+	default:
+	}
+	if s.publisher.open {
+		if err := s.end(); err != nil {
+			return wholeBatch{}, err
+		}
+	}
+	select {
+	case b := <-w.batches:
+		return b, nil
+	case <-s.ctx.Done():
+		return wholeBatch{}, s.ctx.Err()
 	}
 }
 
 // follows reports whether rows follow behind the first window; known is false
 // while that is open.
-func (n *snapshot) follows(s *stream, position []byte) (more, known bool) {
+func (n *snapshot) follows(s *stream, position []byte) (more, known bool, err error) {
 	n.mu.Lock()
 	behind := slices.Clone(n.queue[1:])
 	n.mu.Unlock()
 	for _, w := range behind {
-		if !n.ready(s, w, position) {
-			return false, false
+		if ok, err := n.ready(s, w, position); err != nil || !ok {
+			return false, false, err
 		}
 		rows := w.rows
 		if w.first != nil {
 			rows = w.first.rows
 		}
 		if w.anyLive(rows) || w.first != nil && !w.first.last {
-			return true, true
+			return true, true, nil
 		}
 		// It has nothing to publish: it must not keep others from being read.
 		n.giveRows(rows)
@@ -625,7 +653,7 @@ func (n *snapshot) follows(s *stream, position []byte) (more, known bool) {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return false, len(n.plans) == 0 && !n.planning
+	return false, len(n.plans) == 0 && !n.planning, nil
 }
 
 // publish writes the rows of a window that is ready, and the progress, in one
@@ -654,9 +682,9 @@ func (n *snapshot) publish(s *stream, w *window, final bool) error {
 		if err := n.full(s); err != nil {
 			return err
 		}
-		var ok bool
-		if b, ok = w.receive(s.ctx); !ok {
-			return s.ctx.Err()
+		var err error
+		if b, err = w.receive(s); err != nil {
+			return err
 		}
 		if b.err != nil {
 			n.log.Warn("a table that is read in one piece broke off: it is read again from its start", zap.String("table", w.state.id))

@@ -14,8 +14,9 @@ import (
 )
 
 // ErrResume says that the transaction in whose middle the capture stopped is
-// not the one that the log has there now.
-var ErrResume = errors.New("the transaction in which the capture stopped is not the same any more")
+// not the one that the log has there now: another log, or another selection of
+// tables.
+var ErrResume = errors.New("the transaction in which the capture stopped is not the same any more (restore the configuration it had, or remove its offset from offset.storage.topic to read everything again)")
 
 // stream is what a Source reports to: it gives changes their versions, writes
 // them, and ends Kafka transactions where the source's end. All of it runs on

@@ -14,7 +14,12 @@ import (
 // newStream is a stream as a run has it, that a test calls itself.
 func newStream(t testing.TB, c Config, db *fakeDB) *stream {
 	t.Helper()
-	capture := New(c, db.open, Options{Log: zaptest.NewLogger(t), Registerer: prometheus.NewRegistry(), Instance: "test", RunID: "run"})
+	return newStreamWith(t, c, db, Options{Log: zaptest.NewLogger(t), Registerer: prometheus.NewRegistry(), Instance: "test", RunID: "run"})
+}
+
+func newStreamWith(t testing.TB, c Config, db *fakeDB, o Options) *stream {
+	t.Helper()
+	capture := New(c, db.open, o)
 	opts, err := c.Kafka.Options()
 	if err != nil {
 		t.Fatal(err)

@@ -133,7 +133,7 @@ func (n *snapshot) stopSweeps(t *tableState) {
 
 // delete writes deletes of keys that nothing was written to meanwhile.
 func (n *snapshot) delete(s *stream, w *sweep, keys [][]byte) error {
-	if len(keys) == 0 {
+	if len(keys) == 0 || s.skipped[cdc.OpDelete] {
 		return nil
 	}
 	source := n.sources[w.state.id]

@@ -1,8 +1,6 @@
 package capture
 
 import (
-	"bytes"
-
 	"github.com/weir-cdc/weir/internal/cdc"
 )
 
@@ -114,14 +112,6 @@ func (w *watch) prune(seq uint64) {
 		}
 	}
 	w.pruned = len(w.touched)
-}
-
-// settle notes, at the end of a transaction, where the stream then is if it
-// touched the table.
-func (w *watch) settle(position func() []byte) {
-	if w.dirty {
-		w.dirty, w.touchedAt = false, bytes.Clone(position())
-	}
 }
 
 // live reports whether row i of a window that was read is to be published.
