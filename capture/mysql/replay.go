@@ -15,17 +15,27 @@ import (
 
 // Recording is a piece of a server's log with what was known when it began.
 type Recording struct {
-	// Files are its log files, in order.
+	// Files are its log files, in order; each is read from its start.
 	Files []string
-	// GTIDs are the transactions before it, in the server's form.
+	// GTIDs are the transactions before it, in the server's form; none where
+	// the server writes none.
 	GTIDs string
 	// MariaDB says which kind of server it is of, Version which version.
 	MariaDB bool
 	Version string
+	// Caseless says that names are compared without case (lower_case_table_names).
+	Caseless bool
 	// Charset and Collation are the server's defaults.
 	Charset, Collation string
-	// Tables are SHOW CREATE TABLE of every table, by database and name.
-	Tables map[string]map[string]string
+	// Databases are those there were, by name.
+	Databases map[string]RecordedDatabase
+}
+
+// RecordedDatabase is a database with its defaults.
+type RecordedDatabase struct {
+	Charset, Collation string
+	// Tables are SHOW CREATE TABLE of every table, by name.
+	Tables map[string]string
 }
 
 // Replay returns a function that opens a recording as a Source without a
@@ -33,7 +43,11 @@ type Recording struct {
 // reads no tables, and its log ends by being drained for ever.
 func Replay(r Recording, settings Settings, log *zap.Logger) capture.OpenSource {
 	return func(_ context.Context, scope capture.Scope) (capture.Source, error) {
-		srv := &server{version: r.Version, mariadb: r.MariaDB, gtid: true, uuid: "recording", partial: "FULL"}
+		if len(r.Files) == 0 {
+			return nil, errors.New("opening a recording: it has no log files")
+		}
+		r.GTIDs = oneLine(r.GTIDs)
+		srv := &server{version: r.Version, mariadb: r.MariaDB, gtid: r.GTIDs != "", uuid: "recording", caseless: r.Caseless}
 		s := newSource(Connection{}, settings, scope, srv, log)
 		p := &replay{Source: s, recording: r}
 		return p, p.load()
@@ -51,7 +65,8 @@ func (p *replay) load() error {
 	s := p.Source
 	s.ddl = &ddlServer{
 		ddlDialect: ddlDialect{mariadb: p.recording.MariaDB, version: commentVersion(p.recording.Version)},
-		locale:     ddlLocale{p.recording.Charset, p.recording.Collation},
+		locale:     ddlLocale{canonicalCharset(p.recording.Charset), canonicalCollation(p.recording.Collation)},
+		caseless:   p.recording.Caseless,
 	}
 	at := position{File: filepath.Base(p.recording.Files[0]), Pos: fileHeaderSize, GTIDs: p.recording.GTIDs, ServerUUID: s.uuid}
 	if err := s.moveTo(&at); err != nil {
@@ -59,15 +74,17 @@ func (p *replay) load() error {
 	}
 	s.creates, s.databases = map[tableName]string{}, map[string]ddlLocale{}
 	var tables []*Definition
-	for database, creates := range p.recording.Tables {
-		s.databases[database] = s.ddl.locale
-		for name, create := range creates {
-			d, _, err := s.ddl.readDefinition(context.Background(), shown{name, create}, tableName{database, name}, s.ddl.locale)
+	for database, r := range p.recording.Databases {
+		s.databases[database] = ddlLocale{canonicalCharset(r.Charset), canonicalCollation(r.Collation)}
+		for name, create := range r.Tables {
+			t := tableName{database, name}
+			d, _, err := s.ddl.readDefinition(context.Background(), shown{name, create}, t, s.databases[database])
 			if err != nil {
 				return err
 			}
 			if d != nil {
 				tables = append(tables, d)
+				s.creates[t] = create
 			}
 		}
 	}
