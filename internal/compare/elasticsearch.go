@@ -4,69 +4,105 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 )
 
 // Elasticsearch is an index, or what an alias points to, as one side of a
 // comparison.
 type Elasticsearch struct {
-	// Do sends a request whose URL has a path only.
+	// Do sends a request whose URL has a path only, as the clients of
+	// Elasticsearch do.
 	Do    func(*http.Request) (*http.Response, error)
 	Index string
 	Table *Table // whose rows the documents are
+	// AnyID says that ids are not made of keys (key.ignore=true).
+	AnyID bool
+}
+
+// Server is Elasticsearch.Do for the server at an address.
+func Server(client *http.Client, address string) (func(*http.Request) (*http.Response, error), error) {
+	base, err := url.Parse(address)
+	if err != nil {
+		return nil, fmt.Errorf("reading the address of Elasticsearch: %w", err)
+	}
+	return func(r *http.Request) (*http.Response, error) {
+		r.URL.Scheme, r.URL.Host = base.Scheme, base.Host
+		r.URL.Path = strings.TrimSuffix(base.Path, "/") + r.URL.Path
+		return client.Do(r)
+	}, nil
 }
 
 // page is how many documents are read at once.
-const page = 5000
+const page = 1000
 
 type hits struct {
 	Scroll string `json:"_scroll_id"`
 	Hits   struct {
 		Hits []struct {
-			ID     string         `json:"_id"`
-			Source map[string]any `json:"_source"`
+			ID     string          `json:"_id"`
+			Source json.RawMessage `json:"_source"`
 		} `json:"hits"`
 	} `json:"hits"`
 }
 
+// hashedID begins ids of keys that are too long to be ids.
+const hashedID = "sha256:"
+
 // Each refreshes the index and reads all its documents.
-func (e *Elasticsearch) Each(ctx context.Context, each func(key, row string) error) error {
+func (e *Elasticsearch) Each(ctx context.Context, each func(*Row) error) (err error) {
 	index := "/" + url.PathEscape(e.Index)
 	if err := e.call(ctx, http.MethodPost, index+"/_refresh", nil, nil); err != nil {
 		return err
 	}
 	var found hits
-	err := e.call(ctx, http.MethodPost, index+"/_search?scroll=1m", map[string]any{"size": page, "sort": []string{"_doc"}}, &found)
-	for ; err == nil && len(found.Hits.Hits) > 0; err = e.more(ctx, &found) {
-		for _, h := range found.Hits.Hits {
-			key, row, err := e.Table.Document(h.Source)
-			if err != nil {
-				return fmt.Errorf("document %s: %w", h.ID, err)
-			}
-			if err := each(key, row); err != nil {
-				return err
-			}
-		}
-	}
-	return err
-}
-
-func (e *Elasticsearch) more(ctx context.Context, found *hits) error {
-	scroll := found.Scroll
-	*found = hits{}
-	return e.call(ctx, http.MethodPost, "/_search/scroll", map[string]any{"scroll": "1m", "scroll_id": scroll}, found)
-}
-
-func (e *Elasticsearch) call(ctx context.Context, method, path string, body, out any) error {
-	text, err := json.Marshal(body)
+	err = e.call(ctx, http.MethodPost, index+"/_search?scroll=5m", map[string]any{"size": page, "sort": []string{"_doc"}}, &found)
 	if err != nil {
 		return err
 	}
-	if body == nil {
-		text = nil
+	defer func() {
+		clear := map[string]any{"scroll_id": found.Scroll}
+		err = errors.Join(err, e.call(context.WithoutCancel(ctx), http.MethodDelete, "/_search/scroll", clear, nil))
+	}()
+	b := e.Table.builder()
+	for len(found.Hits.Hits) > 0 {
+		if err := e.page(b, &found, each); err != nil {
+			return err
+		}
+		again := map[string]any{"scroll": "5m", "scroll_id": found.Scroll}
+		found.Hits.Hits = nil
+		if err := e.call(ctx, http.MethodPost, "/_search/scroll", again, &found); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *Elasticsearch) page(b *builder, found *hits, each func(*Row) error) error {
+	for _, h := range found.Hits.Hits {
+		row := b.document(h.ID, h.Source)
+		if !e.AnyID && !strings.HasPrefix(h.ID, hashedID) {
+			b.place(h.ID, "")
+		}
+		if err := each(row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// call sends a request and reads the JSON of its answer into out, if not nil.
+func (e *Elasticsearch) call(ctx context.Context, method, path string, body, out any) error {
+	var text []byte
+	if body != nil {
+		var err error
+		if text, err = json.Marshal(body); err != nil {
+			return err
+		}
 	}
 	request, err := http.NewRequestWithContext(ctx, method, path, bytes.NewReader(text))
 	if err != nil {
@@ -77,18 +113,19 @@ func (e *Elasticsearch) call(ctx context.Context, method, path string, body, out
 	if err != nil {
 		return err
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }() // all of it was read
 	if response.StatusCode == http.StatusNotFound {
-		return fmt.Errorf("there is no index %s", e.Index)
+		return fmt.Errorf("%w: index %s", ErrNoTarget, e.Index)
 	}
-	if response.StatusCode >= 300 {
-		refusal, _ := io.ReadAll(io.LimitReader(response.Body, 500))
-		return fmt.Errorf("%s: %s", response.Status, refusal)
+	answer, err := io.ReadAll(response.Body)
+	if err != nil {
+		return err
+	}
+	if response.StatusCode >= http.StatusMultipleChoices {
+		return fmt.Errorf("%s: %.500s", response.Status, answer)
 	}
 	if out == nil {
 		return nil
 	}
-	d := json.NewDecoder(response.Body)
-	d.UseNumber()
-	return d.Decode(out)
+	return json.Unmarshal(answer, out)
 }
