@@ -1,3 +1,4 @@
+// Package modpin keeps modules in go.mod that no other package imports yet.
 package modpin
 
 import (
