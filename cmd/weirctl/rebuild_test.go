@@ -139,18 +139,24 @@ func (o *text) String() string {
 
 func (s search) start(t *testing.T) *running {
 	t.Helper()
+	return startProgram(t, elasticsearchsink.Program(), s.file)
+}
+
+// startProgram runs a component with a configuration file until the test ends.
+func startProgram(t *testing.T, p service.Program, file string) *running {
+	t.Helper()
 	r := &running{signals: make(chan os.Signal, 2), done: make(chan int, 1), logs: &text{}}
 	go func() {
-		r.done <- service.Run(elasticsearchsink.Program(), service.Process{Args: []string{"--config", s.file}, Stdout: io.Discard, Stderr: r.logs,
+		r.done <- service.Run(p, service.Process{Args: []string{"--config", file}, Stdout: io.Discard, Stderr: r.logs,
 			Signals: r.signals, Patience: time.Minute, Abort: func(code int) { r.done <- code }})
 	}()
 	t.Cleanup(func() {
 		r.signals <- syscall.SIGTERM
 		if code := <-r.done; code != service.ExitOK {
-			t.Errorf("the sink ended with %d\n%s", code, r.logs)
+			t.Errorf("%s ended with %d\n%s", p.Name, code, r.logs)
 		}
 	})
-	waitFor(t, "the sink", func() bool {
+	waitFor(t, p.Name, func() bool {
 		for line := range strings.Lines(r.logs.String()) {
 			var entry struct{ Message, Admin string }
 			if json.Unmarshal([]byte(line), &entry) == nil && entry.Message == "started" {

@@ -66,7 +66,7 @@ func weirctl(t *testing.T, environ []string, args ...string) (int, string, strin
 
 var at = time.Date(2026, 11, 22, 10, 0, 0, 0, time.Local)
 
-func fleet() (capture, sink *fake) {
+func captureAndSink() (capture, sink *fake) {
 	capture = &fake{status: admin.Status{Name: "orders", Type: "source", Component: "weir-capture", Connector: admin.Worker{State: admin.Running},
 		Tasks: []admin.Task{{State: admin.Running}}, Position: "mysql-bin.000003:1234", Lag: admin.Lag{Records: -1, Seconds: 0.2}, Rates: admin.Rates{Records: 1203.7},
 		Snapshot: &admin.Snapshot{State: "RUNNING", Rows: 1_200_000, Estimated: 3_000_000, Tables: []admin.TableSnapshot{{Done: true}, {}}}}}
@@ -79,7 +79,7 @@ func fleet() (capture, sink *fake) {
 }
 
 func TestStatusTable(t *testing.T) {
-	capture, sink := fleet()
+	capture, sink := captureAndSink()
 	first, second := serve(t, capture, admin.Config{}), serve(t, sink, admin.Config{})
 	code, out, errs := weirctl(t, nil, "status", first, "http://"+second, "127.0.0.1:1")
 	want := `CONNECTOR    COMPONENT     STATE      TASKS        LAG  BEHIND  RECORDS/S  READS
@@ -104,7 +104,7 @@ http://127.0.0.1:1: no answer: dial tcp 127.0.0.1:1: connect: connection refused
 }
 
 func TestStatusJSON(t *testing.T) {
-	capture, _ := fleet()
+	capture, _ := captureAndSink()
 	code, out, _ := weirctl(t, nil, "status", "--json", serve(t, capture, admin.Config{}), "127.0.0.1:1")
 	var got []struct{ Name, Error, URL string }
 	if err := json.Unmarshal([]byte(out), &got); err != nil || code != 1 || len(got) != 2 || got[0].Name != "orders" || got[1].Error == "" {
@@ -113,7 +113,7 @@ func TestStatusJSON(t *testing.T) {
 }
 
 func TestStatusByConfiguration(t *testing.T) {
-	_, sink := fleet()
+	_, sink := captureAndSink()
 	address := serve(t, sink, admin.Config{User: "ops", Password: config.NewSecret("hunter2")})
 	_, port, _ := strings.Cut(address, ":")
 	file := filepath.Join(t.TempDir(), "redis.json")
@@ -137,7 +137,7 @@ func TestStatusByConfiguration(t *testing.T) {
 }
 
 func TestSkip(t *testing.T) {
-	capture, sink := fleet()
+	capture, sink := captureAndSink()
 	first, second := serve(t, capture, admin.Config{}), serve(t, sink, admin.Config{})
 	places := []string{"--at", first, "--at", second}
 	code, out, errs := weirctl(t, nil, append([]string{"skip"}, places...)...)

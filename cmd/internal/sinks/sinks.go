@@ -3,7 +3,9 @@
 package sinks
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -12,6 +14,7 @@ import (
 	"github.com/weir-cdc/weir/consumers"
 	"github.com/weir-cdc/weir/enrich"
 	"github.com/weir-cdc/weir/internal/admin"
+	"github.com/weir-cdc/weir/internal/cdc"
 	"github.com/weir-cdc/weir/internal/config"
 	"github.com/weir-cdc/weir/internal/kafka"
 	"github.com/weir-cdc/weir/internal/service"
@@ -48,6 +51,23 @@ func NewRuntime(v *config.Values) (Runtime, error) {
 	cfg, errConfig := consumers.NewConfig(v)
 	chain, errChain := transform.New(v, routing.Classes, enrich.Classes)
 	return Runtime{Config: cfg, Linger: v.Duration("linger.ms"), chain: chain}, errors.Join(errConfig, errChain)
+}
+
+// plain is a record that no transform of the routing kind stumbles over.
+var plain = cdc.NewSchema("")
+
+// Route is where the transforms send a record of topic that is neither a delete
+// nor anything else in particular.
+func (r Runtime) Route(ctx context.Context, topic string) (string, error) {
+	record := &cdc.Record{Origin: cdc.Origin{Topic: topic}, Route: topic, Key: &cdc.Row{Schema: plain}, Value: &cdc.Row{Schema: plain}}
+	kept, err := r.chain.Apply(ctx, []*cdc.Record{record})
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("finding where records of %s go: %w", topic, err)
+	case len(kept) != 1:
+		return "", fmt.Errorf("finding where records of %s go: the transforms drop them, or make several of one", topic)
+	}
+	return kept[0].Route, nil
 }
 
 // Options are the runtime's options for a component: what is left to add is the
