@@ -222,6 +222,9 @@ func (c *Config) source(v *config.Values, base kafka.Config) error {
 	if err != nil {
 		return err
 	}
+	if !v.Has("client.id") && !part.Has("client.id") {
+		source.ClientID = "weir-" + c.Name
+	}
 	c.Source = source
 	if part.Has("group.id") {
 		c.Group = part.String("group.id")
@@ -245,6 +248,9 @@ func (c *Config) deadLetters(v *config.Values, base kafka.Config) error {
 	to, part, err := base.Override(v, kafka.ProducerPrefix, producing)
 	if err != nil {
 		return err
+	}
+	if !v.Has("client.id") && !part.Has("client.id") {
+		to.ClientID = "weir-" + c.Name
 	}
 	c.DeadLetters = to
 	c.DeadLetter.Compression, c.DeadLetter.MaxBytes = part.String("compression.type"), int32(part.Int("max.request.size"))

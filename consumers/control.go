@@ -15,6 +15,10 @@ import (
 	"github.com/weir-cdc/weir/internal/admin"
 )
 
+// problemLasts is how long a problem is shown that does not come again: those
+// of Kafka's client come at every attempt.
+const problemLasts = time.Minute
+
 // problem is what ails the sink as a whole, if anything.
 type problem struct {
 	mu  sync.Mutex
@@ -38,6 +42,9 @@ func (p *problem) clear() {
 func (p *problem) get() *admin.Problem {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.now != nil && time.Since(p.now.At) > problemLasts {
+		p.now = nil
+	}
 	return p.now
 }
 

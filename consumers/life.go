@@ -18,7 +18,7 @@ import (
 )
 
 // leastBuffer is what a partition may read ahead however many there are.
-const leastBuffer = 256 << 10
+const leastBuffer = 64 << 10
 
 var (
 	errRestart   = errors.New("restarted")
@@ -140,6 +140,9 @@ func (l *life) poll(ctx context.Context) {
 		fetches.EachPartition(func(p kgo.FetchTopicPartition) {
 			w := l.worker(p.Topic, p.Partition)
 			if w == nil {
+				if len(p.Records) > 0 { // they would be missing for ever
+					_ = l.gate.fail(fmt.Errorf("%d records of %s-%d came without a lease", len(p.Records), p.Topic, p.Partition))
+				}
 				return
 			}
 			if p.LastStableOffset >= 0 {
@@ -181,29 +184,33 @@ func (l *life) observe(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		workers := l.all()
-		if len(workers) == 0 {
-			continue
+		if err := l.look(ctx); err != nil && ctx.Err() == nil {
+			l.runner.problem.set(fmt.Errorf("asking Kafka at %v: %w", l.runner.config.Source.Bootstrap, err), "")
 		}
-		var topics []string
-		for _, w := range workers {
-			topics = append(topics, w.lease.Topic())
-		}
-		l.look(ctx, workers, slices.Compact(topics))
 	}
 }
 
-func (l *life) look(ctx context.Context, workers []*worker, topics []string) {
+// look is one look.
+func (l *life) look(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
+	workers := l.all()
+	if len(workers) == 0 {
+		return l.client.Ping(ctx)
+	}
+	var topics []string
+	for _, w := range workers {
+		topics = append(topics, w.lease.Topic())
+	}
+	topics = slices.Compact(topics)
 	adm := kadm.NewClient(l.client)
 	details, err := adm.ListTopics(ctx, topics...)
 	if err != nil {
-		return
+		return err
 	}
 	ends, err := adm.ListCommittedOffsets(ctx, topics...)
 	if err != nil {
-		return
+		return err
 	}
 	for _, w := range workers {
 		if end, ok := ends.Lookup(w.lease.Topic(), w.lease.Partition()); ok && end.Err == nil {
@@ -211,10 +218,10 @@ func (l *life) look(ctx context.Context, workers []*worker, topics []string) {
 		}
 		d, ok := details[w.lease.Topic()]
 		if ok && d.Err == nil && d.ID != (kadm.TopicID{}) && [16]byte(d.ID) != w.lease.TopicID() && l.worker(w.lease.Topic(), w.lease.Partition()) == w {
-			_ = l.gate.fail(fmt.Errorf("%w: %s", errRecreated, w.lease.Topic()))
-			return
+			return l.gate.fail(fmt.Errorf("%w: %s", errRecreated, w.lease.Topic()))
 		}
 	}
+	return nil
 }
 
 // drain lets the workers finish the batches at hand and commit them.

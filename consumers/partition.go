@@ -60,6 +60,7 @@ type worker struct {
 	log     *zap.Logger
 	batch   batch // the one at hand
 	past    batch // an empty one, that moves past a record
+	expect  int64 // offsets below have been taken
 
 	ctx      context.Context         // of the lease
 	cancel   context.CancelCauseFunc // ends it
@@ -206,6 +207,9 @@ func (w *worker) await(ctx context.Context, wait time.Duration) error {
 // transformed, and gives the rest to the flow.
 func (w *worker) handle(ctx context.Context) error {
 	b := &w.batch
+	if first := b.raws[0].Offset; first < w.expect {
+		return w.lease.gate.fail(fmt.Errorf("reading %s-%d went back from %d to %d", w.lease.Topic(), w.lease.Partition(), w.expect, first))
+	}
 	if err := w.prepare(ctx, b); err != nil {
 		return err
 	}
@@ -222,6 +226,7 @@ func (w *worker) handle(ctx context.Context) error {
 		return err
 	}
 	w.took(b)
+	w.expect = b.end
 	if b.stuck != nil {
 		if err := w.passStuck(ctx, b.stuck); err != nil {
 			return err

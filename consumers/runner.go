@@ -241,6 +241,7 @@ func (r *Runner) clientOptions(g *gate) ([]kgo.Opt, error) {
 		return nil, err
 	}
 	f := r.config.Fetch
+	opts = append(opts, kgo.WithLogger(kafka.Logger(r.log)))
 	opts = append(opts, g.options()...)
 	opts = append(opts,
 		kgo.Balancers(kgo.StickyBalancer()), // eager
