@@ -31,7 +31,7 @@ func rangeEnded(ctx context.Context, l *Lease, next, end int64) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		to, live := covered(p, next)
+		to, live := covered(p, next, end)
 		if live || to == next { // the client will have it, or there is nothing yet
 			return false, nil
 		}
@@ -87,10 +87,10 @@ const (
 )
 
 // covered is one past the last offset that the batches of p reach from next on,
-// and whether one of them has a record, or a marker, that a consumer of
-// committed records would be given.
-func covered(p *kmsg.FetchResponseTopicPartition, next int64) (to int64, live bool) {
-	for raw := p.RecordBatches; len(raw) > batchHead; {
+// and whether one that begins below end has a record, or a marker, that a
+// consumer of committed records would be given.
+func covered(p *kmsg.FetchResponseTopicPartition, next, end int64) (to int64, live bool) {
+	for raw := p.RecordBatches; len(raw) > batchHead && next < end; {
 		size := batchHead + int(binary.BigEndian.Uint32(raw[8:]))
 		if size > len(raw) {
 			break // cut off by the size of the answer

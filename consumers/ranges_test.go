@@ -1,0 +1,632 @@
+package consumers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/weir-cdc/weir/internal/admin"
+	"github.com/weir-cdc/weir/internal/cdc"
+	"github.com/weir-cdc/weir/internal/config"
+	"github.com/weir-cdc/weir/internal/sink"
+	"github.com/weir-cdc/weir/internal/transform"
+)
+
+// testLayout is the layout of a shelf without transforms.
+var testLayout = (&RangeConfig{}).layout(&shelf{})
+
+// ranges makes a runner over a shelf, of group weir-test and topic t.
+func ranges(t testing.TB, addr string, s *shelf, rendering RangeConfig, properties ...string) *Runner {
+	t.Helper()
+	given := map[string]string{
+		"name": "test", "bootstrap.servers": addr, "topics": "t", "retry.backoff.ms": "10", "errors.retry.delay.max.ms": "100",
+		"offset.flush.interval.ms": "20", "consumer.override.heartbeat.interval.ms": "200", "consumer.override.session.timeout.ms": "6000",
+		"consumer.override.fetch.max.wait.ms": "100", "consumer.override.metadata.max.age.ms": "1000",
+	}
+	for _, p := range properties {
+		name, value, _ := strings.Cut(p, "=")
+		given[name] = value
+	}
+	c, _, err := configure(t, given)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := New(Options{
+		Config: c, Limits: Limits{Records: 100, Bytes: 1 << 20, Linger: 5 * time.Millisecond}, Ranges: s, Rendering: rendering,
+		Component: "weir-test", Version: "0", Log: logger(t), Metrics: prometheus.NewRegistry(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// fill produces n records into partition 0.
+func fill(t testing.TB, cl *kgo.Client, n int) {
+	t.Helper()
+	var records []*kgo.Record
+	for i := range n {
+		records = append(records, flat("t", 0, i, i))
+	}
+	produce(t, cl, records...)
+}
+
+// upTo is 0 to n-1.
+func upTo(n int64) (out []int64) {
+	for i := range n {
+		out = append(out, i)
+	}
+	return out
+}
+
+// wantEvents compares what happened, without the discarding of ranges.
+func wantEvents(t testing.TB, s *shelf, want ...string) {
+	t.Helper()
+	got := slices.DeleteFunc(s.seen(), func(e string) bool { return strings.HasPrefix(e, "discard") })
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n  %s\nwant\n  %s", strings.Join(got, "\n  "), strings.Join(want, "\n  "))
+	}
+}
+
+// TestARangeIsIntendedWrittenCompleted is the protocol, step by step.
+func TestARangeIsIntendedWrittenCompleted(t *testing.T) {
+	c, addr := fake(t, "t")
+	cl := connect(t, addr)
+	fill(t, cl, 7)
+	s := newShelf(3)
+	commitsInto(c, s, 0)
+	r := ranges(t, addr, s, RangeConfig{})
+	stop := start(t, r)
+	caughtUp(t, r, 3)
+	stop()
+	wantEvents(t, s,
+		"commit 0", // a first start
+		"open 0", "commit 0 until 3", "complete 0 to 3", "commit 3",
+		"open 3", "commit 3 until 6", "complete 3 to 6", "commit 6",
+		"open 6", "commit 6 until 7", "complete 6 to 7", "commit 7")
+	if got := s.offsets(0); !slices.Equal(got, upTo(7)) {
+		t.Errorf("offsets %v are in files", got)
+	}
+}
+
+// TestAPendingRangeIsRenderedAgain: exactly its records, with its instant.
+func TestAPendingRangeIsRenderedAgain(t *testing.T) {
+	c, addr := fake(t, "t")
+	cl := connect(t, addr)
+	fill(t, cl, 10)
+	m := rangeMark{topicID: topicIDOf(t, cl, "t"), layout: testLayout, instant: time.UnixMilli(1234567), pending: 6}
+	commitFor(t, cl, "weir-test", "t", 0, 2, m.String())
+	s := newShelf(100)
+	commitsInto(c, s, 0)
+	r := ranges(t, addr, s, RangeConfig{})
+	stop := start(t, r)
+	caughtUp(t, r, 3)
+	stop()
+	wantEvents(t, s, "open 2 again at 1234567", "complete 2 to 6", "commit 6", "open 6", "commit 6 until 10", "complete 6 to 10", "commit 10")
+	if got := s.files["t-0@2"]; !slices.Equal(got, []int64{2, 3, 4, 5}) {
+		t.Errorf("the pending range has %v", got)
+	}
+}
+
+// TestRangesRefuseWhatTheyCannotTrust: nothing is written, and a person is told
+// what to do.
+func TestRangesRefuseWhatTheyCannotTrust(t *testing.T) {
+	id := [16]byte{1: 1}
+	for _, c := range []struct {
+		name     string
+		files    bool
+		metadata func(own [16]byte) string // nil: no committed offset
+		want     string
+	}{
+		{"no offset, and files", true, nil, "has no offset of t-0, but the target has files of it"},
+		{"a reset", false, func([16]byte) string { return "" }, "was not set by a lake"},
+		{"another program", false, func([16]byte) string { return "connect" }, "was not set by a lake"},
+		{"a sink of the other shape", false, func(own [16]byte) string { return mark{topicID: own}.String() }, "was not set by a lake"},
+		{"a later version", false, func([16]byte) string { return "i2;x" }, "later version"},
+		{"nonsense", false, func([16]byte) string { return "i1;00;x;-;-;-" }, "reading the committed metadata"},
+		{"a range that ends before it begins", false, func(own [16]byte) string {
+			return rangeMark{topicID: own, layout: testLayout, instant: time.UnixMilli(1), pending: 2}.String()
+		}, "no range from 3 to 2"},
+		{"another topic", false, func([16]byte) string { return rangeMark{topicID: id}.String() }, "was deleted and created again"},
+		{"another layout", false, func(own [16]byte) string {
+			return rangeMark{topicID: own, layout: "other", instant: time.UnixMilli(1), pending: 5}.String()
+		}, "were being written under layout other"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, addr := fake(t, "t")
+			cl := connect(t, addr)
+			fill(t, cl, 10)
+			s := newShelf(3)
+			s.taken = c.files
+			if c.metadata != nil {
+				commitFor(t, cl, "weir-test", "t", 0, 3, c.metadata(topicIDOf(t, cl, "t")))
+			}
+			r := ranges(t, addr, s, RangeConfig{})
+			start(t, r)
+			eventually(t, func() error {
+				for _, task := range r.Status().Tasks {
+					if task.Partition.Partition == 0 && task.State == admin.Failed && strings.Contains(task.Problem.Text, c.want) && task.Problem.Do != "" {
+						return nil
+					}
+				}
+				return errors.New("partition 0 should have failed: " + describe(r))
+			})
+			if got := s.offsets(0); len(got) > 0 {
+				t.Errorf("%v was written", got)
+			}
+		})
+	}
+}
+
+// TestAnIdleRangeMayChangeItsLayout: only a pending one is bound to it.
+func TestAnIdleRangeMayChangeItsLayout(t *testing.T) {
+	_, addr := fake(t, "t")
+	cl := connect(t, addr)
+	fill(t, cl, 4)
+	commitFor(t, cl, "weir-test", "t", 0, 2, rangeMark{topicID: topicIDOf(t, cl, "t"), layout: "other"}.String())
+	s := newShelf(100)
+	r := ranges(t, addr, s, RangeConfig{})
+	start(t, r)
+	caughtUp(t, r, 3)
+	if got := s.offsets(0); !slices.Equal(got, []int64{2, 3}) {
+		t.Errorf("got %v", got)
+	}
+}
+
+// TestTheTransformsAreOfTheLayout: what they route decides which files there are.
+func TestTheTransformsAreOfTheLayout(t *testing.T) {
+	layout := func(properties map[string]string) string {
+		v, _, err := config.Parse(properties, transform.Properties, RangeProperties)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := NewRangeConfig(v)
+		return c.layout(&shelf{})
+	}
+	route := map[string]string{"transforms": "r", "transforms.r.type": "RegexRouter", "transforms.r.replacement": "a"}
+	one := layout(route)
+	if again := layout(route); again != one {
+		t.Errorf("%s and %s for the same", one, again)
+	}
+	route["transforms.r.replacement"] = "b"
+	if two := layout(route); two == one || layout(nil) == one {
+		t.Error("another route is the same layout")
+	}
+}
+
+// TestAFailedCompletionIsTriedAgain keeps the intent, and commits nothing more.
+func TestAFailedCompletionIsTriedAgain(t *testing.T) {
+	c, addr := fake(t, "t")
+	cl := connect(t, addr)
+	fill(t, cl, 3)
+	s := newShelf(3)
+	commitsInto(c, s, 0)
+	var tries atomic.Int32
+	s.complete = func(context.Context, int64) error {
+		if tries.Add(1) < 4 {
+			return errTarget
+		}
+		return nil
+	}
+	r := ranges(t, addr, s, RangeConfig{})
+	stop := start(t, r)
+	caughtUp(t, r, 3)
+	stop()
+	wantEvents(t, s, "commit 0", "open 0", "commit 0 until 3", "complete 0 to 3", "complete 0 to 3", "complete 0 to 3", "complete 0 to 3", "commit 3")
+}
+
+// TestWhatIsGoneIsRenderedAgain replaces the client, which finds the intent.
+func TestWhatIsGoneIsRenderedAgain(t *testing.T) {
+	_, addr := fake(t, "t")
+	cl := connect(t, addr)
+	fill(t, cl, 3)
+	s := newShelf(3)
+	var gone atomic.Bool
+	s.complete = func(context.Context, int64) error {
+		if gone.CompareAndSwap(false, true) {
+			return fmt.Errorf("completing: %w", sink.ErrRenderAgain)
+		}
+		return nil
+	}
+	r := ranges(t, addr, s, RangeConfig{})
+	start(t, r)
+	caughtUp(t, r, 3)
+	again := slices.ContainsFunc(s.seen(), func(e string) bool { return strings.HasPrefix(e, "open 0 again") })
+	if got := s.offsets(0); !again || !slices.Equal(got, upTo(3)) {
+		t.Errorf("%v, rendered again: %v", got, again)
+	}
+}
+
+// TestOffsetsMovePastWhatNeedsNoFile: dropped records and transaction markers,
+// without an intent, so that the lag reaches 0.
+func TestOffsetsMovePastWhatNeedsNoFile(t *testing.T) {
+	c, addr := fake(t, "t")
+	cl := connect(t, addr, kgo.TransactionalID("x"))
+	for _, end := range []kgo.TransactionEndTry{kgo.TryAbort, kgo.TryCommit, kgo.TryAbort} {
+		if err := cl.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		fill(t, cl, 2)
+		if err := cl.EndTransaction(context.Background(), end); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := newShelf(100)
+	commitsInto(c, s, 0)
+	r := ranges(t, addr, s, RangeConfig{})
+	start(t, r)
+	caughtUp(t, r, 3)
+	if got := s.offsets(0); !slices.Equal(got, []int64{3, 4}) {
+		t.Errorf("%v is in files, want the committed records", got)
+	}
+	if last := s.seen()[len(s.seen())-1]; !strings.HasPrefix(last, "commit 9") && !strings.HasPrefix(last, "discard") {
+		t.Errorf("last came %q", last)
+	}
+}
+
+// TestAnIdlePartitionEndsItsRangeWhenDue asks the range while nothing comes.
+func TestAnIdlePartitionEndsItsRangeWhenDue(t *testing.T) {
+	_, addr := fake(t, "t")
+	cl := connect(t, addr)
+	fill(t, cl, 3)
+	s := newShelf(100)
+	var due atomic.Bool
+	s.due = due.Load
+	r := ranges(t, addr, s, RangeConfig{})
+	start(t, r)
+	eventually(t, func() error {
+		st := r.Status()
+		if len(st.Tasks) != 3 || st.Tasks[0].Lag.Records != 3 || st.Tasks[0].Lag.Seconds <= 0 || !slices.Contains(s.seen(), "open 0") {
+			return fmt.Errorf("want a lag of 3 and an age: %+v", st.Tasks)
+		}
+		return nil
+	})
+	if got := s.offsets(0); len(got) > 0 {
+		t.Errorf("%v is visible", got)
+	}
+	due.Store(true)
+	caughtUp(t, r, 3)
+	if got := s.offsets(0); !slices.Equal(got, upTo(3)) {
+		t.Errorf("got %v", got)
+	}
+}
+
+// TestAPausedPartitionEndsItsRange, and takes nothing more until it is resumed.
+func TestAPausedPartitionEndsItsRange(t *testing.T) {
+	_, addr := fake(t, "t")
+	cl := connect(t, addr)
+	fill(t, cl, 3)
+	s := newShelf(100)
+	s.due = func() bool { return false }
+	r := ranges(t, addr, s, RangeConfig{})
+	start(t, r)
+	eventually(t, func() error {
+		if !slices.Contains(s.seen(), "open 0") {
+			return errors.New("nothing was taken")
+		}
+		return nil
+	})
+	if err := r.Pause(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error {
+		if got := s.offsets(0); !slices.Equal(got, upTo(3)) {
+			return fmt.Errorf("%v is in files", got)
+		}
+		return nil
+	})
+}
+
+// TestADeadLetterIsWrittenBeforeTheOffsetMovesOn: errors.tolerance=all.
+func TestADeadLetterIsWrittenBeforeTheOffsetMovesOn(t *testing.T) {
+	c, addr := fake(t, "t")
+	cl := connect(t, addr)
+	fill(t, cl, 6)
+	s := newShelf(100)
+	s.reject = func(r *cdc.Record) error {
+		if r.Offset == 2 || r.Offset == 4 {
+			return errors.New("column n: no")
+		}
+		return nil
+	}
+	c.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		s.note("letters")
+		return nil, nil, false
+	})
+	commitsInto(c, s, 0)
+	r := ranges(t, addr, s, RangeConfig{}, "errors.tolerance=all")
+	start(t, r)
+	caughtUp(t, r, 3)
+	if got := s.offsets(0); !slices.Equal(got, []int64{0, 1, 3, 5}) {
+		t.Errorf("%v is in files", got)
+	}
+	letters := consume(t, addr, "test-dlq", 2)
+	if string(letters[0].Value) != `{"id":2,"n":2}` || string(letters[1].Value) != `{"id":4,"n":4}` {
+		t.Errorf("dead letters %s and %s", letters[0].Value, letters[1].Value)
+	}
+	events := s.seen()
+	if at := slices.Index(events, "letters"); at < 0 || at > slices.Index(events, "commit 0 until 6") {
+		t.Errorf("the intent came first: %v", events)
+	}
+}
+
+// TestARejectedRecordEndsItsRange: errors.tolerance=none. What was before it is
+// durable, and a person can move the partition past it.
+func TestARejectedRecordEndsItsRange(t *testing.T) {
+	c, addr := fake(t, "t")
+	cl := connect(t, addr)
+	fill(t, cl, 6)
+	s := newShelf(100)
+	s.reject = func(r *cdc.Record) error {
+		if r.Offset == 2 {
+			return errors.New("column n: no")
+		}
+		return nil
+	}
+	commitsInto(c, s, 0)
+	r := ranges(t, addr, s, RangeConfig{})
+	stop := start(t, r)
+	eventually(t, func() error {
+		st := r.Status()
+		if len(st.Tasks) != 3 || st.Tasks[0].State != admin.Failed || st.Tasks[0].Committed != 2 || st.Tasks[0].Problem.Record.Offset != 2 {
+			return errors.New("want partition 0 stuck at 2: " + describe(r))
+		}
+		return nil
+	})
+	if got := s.offsets(0); !slices.Equal(got, upTo(2)) {
+		t.Errorf("%v is in files", got)
+	}
+	if err := r.Skip(context.Background(), admin.Record{Topic: "t", Partition: 0, Offset: 2}); err != nil {
+		t.Fatal(err)
+	}
+	caughtUp(t, r, 3)
+	stop()
+	wantEvents(t, s, "commit 0", "open 0", "commit 0 until 2", "complete 0 to 2", "commit 2", "commit 3",
+		"open 3", "commit 3 until 6", "complete 3 to 6", "commit 6")
+	if letters := consume(t, addr, "test-dlq", 1); string(letters[0].Value) != `{"id":2,"n":2}` {
+		t.Errorf("dead letter %s", letters[0].Value)
+	}
+}
+
+// TestAnUndecodableRecordEndsItsRange is the same one step earlier.
+func TestAnUndecodableRecordEndsItsRange(t *testing.T) {
+	_, addr := fake(t, "t")
+	cl := connect(t, addr)
+	fill(t, cl, 2)
+	produce(t, cl, &kgo.Record{Topic: "t", Value: []byte("{")})
+	fill(t, cl, 2)
+	s := newShelf(100)
+	s.due = func() bool { return false }
+	r := ranges(t, addr, s, RangeConfig{})
+	start(t, r)
+	eventually(t, func() error {
+		if st := r.Status(); len(st.Tasks) != 3 || st.Tasks[0].State != admin.Failed || st.Tasks[0].Committed != 2 {
+			return errors.New("want partition 0 stuck at 2: " + describe(r))
+		}
+		return nil
+	})
+	if err := r.Skip(context.Background(), admin.Record{Topic: "t", Partition: 0, Offset: 2}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error {
+		if st := r.Status(); st.Tasks[0].Committed != 3 {
+			return errors.New("want 3 committed: " + describe(r))
+		}
+		return nil
+	})
+}
+
+// doubled makes two records of each.
+type doubled struct{ out []*cdc.Record }
+
+func (d *doubled) Apply(_ context.Context, records []*cdc.Record) ([]*cdc.Record, error) {
+	d.out = d.out[:0]
+	for _, r := range records {
+		d.out = append(d.out, r, r)
+	}
+	return d.out, nil
+}
+
+// TestRecordsOfOneOffsetShareARange, or the second would be lost after a crash.
+func TestRecordsOfOneOffsetShareARange(t *testing.T) {
+	_, addr := fake(t, "t")
+	fill(t, connect(t, addr), 4)
+	s := newShelf(3)
+	r := ranges(t, addr, s, RangeConfig{})
+	r.chain = func() (Chain, error) { return &doubled{}, nil }
+	start(t, r)
+	caughtUp(t, r, 3)
+	for name, offsets := range s.files {
+		if len(offsets) != 4 {
+			t.Errorf("%s has %v", name, offsets)
+		}
+	}
+}
+
+// TestAPartitionAddedLaterIsAFirstStart: the group has no offset of it.
+func TestAPartitionAddedLaterIsAFirstStart(t *testing.T) {
+	_, addr := fake(t, "t")
+	cl := connect(t, addr)
+	fill(t, cl, 2)
+	s := newShelf(100)
+	r := ranges(t, addr, s, RangeConfig{})
+	start(t, r)
+	caughtUp(t, r, 3)
+	if _, err := kadm.NewClient(cl).CreatePartitions(context.Background(), 1, "t"); err != nil {
+		t.Fatal(err)
+	}
+	cl.ForceMetadataRefresh()
+	eventually(t, func() error {
+		return cl.ProduceSync(context.Background(), flat("t", 3, 1, 1)).FirstErr()
+	})
+	eventually(t, func() error {
+		if got := s.offsets(3); !slices.Equal(got, upTo(1)) {
+			return fmt.Errorf("partition 3 has %v in files", got)
+		}
+		return nil
+	})
+}
+
+// TestLostRecords were removed from the log before they were read.
+func TestLostRecords(t *testing.T) {
+	lose := func(t *testing.T, metadata func(id [16]byte) string, rendering RangeConfig) (*shelf, *Runner) {
+		_, addr := fake(t, "t")
+		cl := connect(t, addr)
+		fill(t, cl, 10)
+		commitFor(t, cl, "weir-test", "t", 0, 2, metadata(topicIDOf(t, cl, "t")))
+		var offsets kadm.Offsets
+		offsets.AddOffset("t", 0, 5, -1)
+		if _, err := kadm.NewClient(cl).DeleteRecords(context.Background(), offsets); err != nil {
+			t.Fatal(err)
+		}
+		s := newShelf(100)
+		r := ranges(t, addr, s, rendering)
+		start(t, r)
+		return s, r
+	}
+	idle := func(id [16]byte) string { return rangeMark{topicID: id, layout: testLayout}.String() }
+	pending := func(end int64) func(id [16]byte) string {
+		return func(id [16]byte) string {
+			return rangeMark{topicID: id, layout: testLayout, instant: time.UnixMilli(1), pending: end}.String()
+		}
+	}
+	t.Run("stop", func(t *testing.T) {
+		s, r := lose(t, idle, RangeConfig{})
+		eventually(t, func() error {
+			if st := r.Status(); len(st.Tasks) != 3 || st.Tasks[0].State != admin.Failed || !strings.Contains(st.Tasks[0].Problem.Text, "removed") {
+				return errors.New("partition 0 should have failed: " + describe(r))
+			}
+			return nil
+		})
+		if got := s.offsets(0); len(got) > 0 {
+			t.Errorf("%v is in files", got)
+		}
+	})
+	t.Run("continue", func(t *testing.T) {
+		s, r := lose(t, idle, RangeConfig{Continue: true})
+		caughtUp(t, r, 3)
+		if got := s.offsets(0); !slices.Equal(got, []int64{5, 6, 7, 8, 9}) {
+			t.Errorf("%v is in files", got)
+		}
+	})
+	t.Run("of a pending range", func(t *testing.T) {
+		s, r := lose(t, pending(7), RangeConfig{})
+		caughtUp(t, r, 3)
+		if got := s.files["t-0@2"]; !slices.Equal(got, []int64{5, 6}) {
+			t.Errorf("the pending range has %v", got)
+		}
+		if got := s.offsets(0); !slices.Equal(got, []int64{5, 6, 7, 8, 9}) {
+			t.Errorf("%v is in files", got)
+		}
+	})
+	t.Run("of a whole pending range", func(t *testing.T) {
+		s, r := lose(t, pending(5), RangeConfig{})
+		caughtUp(t, r, 3)
+		if got := s.offsets(0); !slices.Equal(got, []int64{5, 6, 7, 8, 9}) {
+			t.Errorf("%v is in files", got)
+		}
+	})
+}
+
+// TestTheEndOfAPendingRangeMayBeGone: its last records, and all behind them,
+// were compacted away or aborted, so that no record ever says that it is over.
+func TestTheEndOfAPendingRangeMayBeGone(t *testing.T) {
+	_, addr := fake(t, "t")
+	cl := connect(t, addr)
+	fill(t, cl, 3)
+	txn := connect(t, addr, kgo.TransactionalID("x"))
+	if err := txn.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	fill(t, txn, 3) // 3 to 5, and the marker at 6
+	if err := txn.EndTransaction(context.Background(), kgo.TryAbort); err != nil {
+		t.Fatal(err)
+	}
+	commitFor(t, cl, "weir-test", "t", 0, 0, rangeMark{topicID: topicIDOf(t, cl, "t"), layout: testLayout, instant: time.UnixMilli(1), pending: 6}.String())
+	s := newShelf(100)
+	r := ranges(t, addr, s, RangeConfig{})
+	r.rendering.wrap = func(f *rangeFlow) flow { return blind{f} }
+	start(t, r)
+	eventually(t, func() error {
+		if got := s.offsets(0); !slices.Equal(got, upTo(3)) {
+			return fmt.Errorf("%v is in files", got)
+		}
+		return nil
+	})
+}
+
+// blind is not shown transaction markers, as if they were compacted away.
+type blind struct{ *rangeFlow }
+
+func (f blind) take(ctx context.Context, b *batch) error {
+	for len(b.raws) > 0 && b.raws[len(b.raws)-1].Attrs.IsControl() {
+		b.raws = b.raws[:len(b.raws)-1]
+	}
+	if len(b.raws) == 0 {
+		return nil
+	}
+	b.cover()
+	return f.rangeFlow.take(ctx, b)
+}
+
+// TestCovered reads batches as they lie in the log.
+func TestCovered(t *testing.T) {
+	batch := func(first int64, delta int32, records int32, attributes int16, producer int64) []byte {
+		b := kmsg.RecordBatch{FirstOffset: first, LastOffsetDelta: delta, NumRecords: records, Attributes: attributes, ProducerID: producer, Magic: 2, Length: 49}
+		return b.AppendTo(nil)
+	}
+	for _, c := range []struct {
+		name    string
+		batches [][]byte
+		from    int64
+		to      int64
+		live    bool
+	}{
+		{"nothing", nil, 5, 5, false},
+		{"emptied batches", [][]byte{batch(0, 4, 0, 0, -1), batch(5, 4, 0, 0, -1)}, 3, 10, false},
+		{"a batch before", [][]byte{batch(0, 4, 5, 0, -1)}, 5, 5, false},
+		{"a record", [][]byte{batch(5, 0, 0, 0, -1), batch(6, 1, 1, 0, -1)}, 5, 6, true},
+		{"a marker", [][]byte{batch(5, 0, 1, batchTransactional|batchControl, 9)}, 5, 5, true},
+		{"aborted data", [][]byte{batch(5, 3, 4, batchTransactional, 7)}, 5, 9, false},
+		{"committed data", [][]byte{batch(5, 3, 4, batchTransactional, 8)}, 5, 5, true},
+		{"cut off", [][]byte{batch(5, 3, 0, 0, -1)[:30]}, 5, 5, false},
+	} {
+		p := &kmsg.FetchResponseTopicPartition{AbortedTransactions: []kmsg.FetchResponseTopicPartitionAbortedTransaction{{ProducerID: 7, FirstOffset: 5}}}
+		for _, b := range c.batches {
+			p.RecordBatches = append(p.RecordBatches, b...)
+		}
+		if to, live := covered(p, c.from, 100); to != c.to || live != c.live {
+			t.Errorf("%s: up to %d, live %v; want %d, %v", c.name, to, live, c.to, c.live)
+		}
+	}
+}
+
+// TestRangeMark survives the way through the broker.
+func TestRangeMark(t *testing.T) {
+	for _, m := range []rangeMark{
+		{topicID: [16]byte{1, 2}, layout: "l"},
+		{topicID: [16]byte{15: 3}, layout: "l", instant: time.UnixMilli(99), pending: 7, since: time.UnixMilli(5)},
+	} {
+		got, err := parseRangeMark(m.String(), 3)
+		if err != nil || got.String() != m.String() || got.topicID != m.topicID || !got.instant.Equal(m.instant) || !got.since.Equal(m.since) {
+			t.Errorf("%+v became %+v, %v", m, got, err)
+		}
+		if _, _, err := parseMark(m.String()); !errors.Is(err, errRangeMark) {
+			t.Errorf("a Writer would take %q for its own: %v", m, err)
+		}
+		if err := CheckReset(m.String()); err == nil {
+			t.Errorf("a reset would move %q", m)
+		}
+	}
+}
