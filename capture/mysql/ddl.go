@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -282,13 +283,10 @@ func (p *ddlParser) parens() bool {
 // number takes an unsigned integer.
 func (p *ddlParser) number(where string) int {
 	t := p.peek()
-	n := 0
-	if t.kind != ddlNumber {
+	n, err := strconv.Atoi(t.text)
+	if t.kind != ddlNumber || err != nil {
 		p.unexpected(where)
 		return 0
-	}
-	if _, err := fmt.Sscanf(t.text, "%d", &n); err != nil {
-		p.fail("%s: %q is no number", where, t.text)
 	}
 	p.pos++
 	return n

@@ -210,12 +210,21 @@ func (p *ddlParser) tableOption(o *ddlTableOptions) bool {
 		o.sequence = p.take().text == "1"
 	case p.accept("DATA", "DIRECTORY"), p.accept("INDEX", "DIRECTORY"):
 		p.option()
-	default:
+	case tableOptionWords[upperWord(p.peek().text)], p.peekAt(1).kind == ddlPunct && p.peekAt(1).text == "=":
 		p.take()
 		p.option()
+	default:
+		return false
 	}
 	return true
 }
+
+// tableOptionWords are options of tables; there need be no = behind them. Engines
+// of MariaDB have others, with one.
+var tableOptionWords = ddlWords("AUTOEXTEND_SIZE", "AUTO_INCREMENT", "AVG_ROW_LENGTH", "CHECKSUM", "COMPRESSION", "CONNECTION",
+	"DELAY_KEY_WRITE", "ENCRYPTION", "ENGINE", "ENGINE_ATTRIBUTE", "INSERT_METHOD", "KEY_BLOCK_SIZE", "MAX_ROWS", "MIN_ROWS",
+	"PACK_KEYS", "PAGE_CHECKSUM", "PASSWORD", "ROW_FORMAT", "SECONDARY_ENGINE", "SECONDARY_ENGINE_ATTRIBUTE", "STATS_AUTO_RECALC",
+	"STATS_PERSISTENT", "STATS_SAMPLE_PAGES", "STORAGE", "TABLESPACE", "TABLE_CHECKSUM", "TRANSACTIONAL", "TYPE", "UNION")
 
 // textLiteral takes a text and returns its source.
 func (p *ddlParser) textLiteral(where string) string {

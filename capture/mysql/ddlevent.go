@@ -56,9 +56,13 @@ func (r *run) concerns(e *ddlEffect, session *ddlSession) bool {
 	return true
 }
 
-// ddlSource is the source block of a statement.
+// ddlSource is the source block of a statement, whose times Debezium has in ms
+// only.
 func (r *run) ddlSource(e *event) *cdc.Row {
 	out := new(cdc.Row)
 	out.CopyFrom(r.s.block.statement(r.s, e))
+	millis := out.Values[sourceFieldMillis].Int()
+	out.Values[sourceFieldMicros] = cdc.Int(millis * 1000)
+	out.Values[sourceFieldNanos] = cdc.Int(millis * 1_000_000)
 	return out
 }
