@@ -7,7 +7,9 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"slices"
 	"strconv"
+	"time"
 )
 
 // loopback is the address every server listens on.
@@ -20,6 +22,7 @@ func choosePorts(file string, preferred []int) ([]int, error) {
 	var kept []int
 	if text, err := os.ReadFile(file); err == nil && json.Unmarshal(text, &kept) == nil && len(kept) == len(ports) {
 		preferred = kept
+		waitFree(kept)
 	}
 	for i, port := range preferred {
 		if port == 0 || !free(port) {
@@ -35,6 +38,17 @@ func choosePorts(file string, preferred []int) ([]int, error) {
 		return nil, err
 	}
 	return ports, os.WriteFile(file, text, 0o644)
+}
+
+// waitFree waits a moment for the ports of a server that was just killed, whose socket outlives it a little: clients
+// expect it at the same address.
+func waitFree(ports []int) {
+	for range 100 {
+		if !slices.ContainsFunc(ports, func(port int) bool { return port != 0 && !free(port) }) {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 }
 
 // readPorts returns the ports that a running server was started with.
