@@ -125,5 +125,6 @@ func words(r *rand.Rand, n int) string {
 	for i := range out {
 		out[i] = vocabulary[r.IntN(len(vocabulary))]
 	}
-	return strings.Join(out, " ")[:min(n*7, 118)]
+	text := strings.Join(out, " ")
+	return text[:min(len(text), 118)]
 }

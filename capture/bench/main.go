@@ -68,7 +68,7 @@ func (b *bench) run(ctx context.Context) error {
 
 	b.say("starting the capture once, so that the log waits for it")
 	first := b.capture(id, id, "no_data")
-	if _, err := first.until(ctx, func(s status) bool { return len(s.Position) > 0 }); err != nil {
+	if _, err := first.until(ctx, func(s status) bool { return s.position != "" }); err != nil {
 		return err
 	}
 	b.say("writing %d rows and %d updates", b.rows, b.updates)
@@ -81,7 +81,7 @@ func (b *bench) run(ctx context.Context) error {
 	}
 	b.say("streaming")
 	stream := b.capture(id, id, "no_data")
-	streamed, err := stream.until(ctx, func(s status) bool { return s.Records >= int64(b.rows+b.updates) })
+	streamed, err := stream.until(ctx, func(s status) bool { return s.records >= int64(b.rows+b.updates) })
 	if err != nil {
 		return err
 	}

@@ -6,11 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -69,7 +71,7 @@ func (b *bench) capture(database, prefix, mode string) *capture {
 		"database.hostname": b.mysql.Host, "database.port": fmt.Sprint(b.mysql.Port), "database.user": b.mysql.User, "database.password": b.mysql.Password,
 		"topic.prefix": prefix, "database.include.list": database, "bootstrap.servers": b.kafka, "snapshot.mode": mode,
 		"value.converter": "org.apache.kafka.connect.json.JsonConverter", "value.converter.schemas.enable": fmt.Sprint(b.schemas),
-		"producer.override.compression.type": b.compression, "offset.storage.topic": prefix + "-offsets", "listeners": "http://" + address,
+		"producer.override.compression.type": b.compression, "offset.storage.topic": prefix + "-offsets", "admin.listen": address,
 		"topic.creation.default.partitions": "1",
 	}
 	var args []string
@@ -81,10 +83,10 @@ func (b *bench) capture(database, prefix, mode string) *capture {
 	return c
 }
 
-// status is the part of the capture's status that is looked at.
+// status is what is looked at of a capture that runs.
 type status struct {
-	Position json.RawMessage `json:"position"`
-	Records  int64           `json:"records"`
+	position string
+	records  int64 // committed to Kafka, offsets and schemas included
 }
 
 // cost is what a run took.
@@ -144,24 +146,29 @@ func (c *capture) cost(wall time.Duration) cost {
 
 // status asks the capture; one that does not answer yet has none.
 func (c *capture) status() (s status) {
-	response, err := http.Get("http://" + c.address + "/status")
+	var shown struct {
+		Position string `json:"position"`
+	}
+	if text := c.get("/status"); json.Unmarshal(text, &shown) == nil {
+		s.position = shown.Position
+	}
+	for line := range strings.Lines(string(c.get("/metrics"))) {
+		if rest, ok := strings.CutPrefix(line, "weir_capture_records_total "); ok {
+			n, _ := strconv.ParseFloat(strings.TrimSpace(rest), 64)
+			s.records = int64(n)
+		}
+	}
+	return s
+}
+
+func (c *capture) get(path string) []byte {
+	response, err := http.Get("http://" + c.address + path)
 	if err != nil {
-		return s
+		return nil
 	}
 	defer response.Body.Close()
-	var all struct {
-		Tasks []struct {
-			status
-		} `json:"tasks"`
-		status
-	}
-	if json.NewDecoder(response.Body).Decode(&all) != nil {
-		return s
-	}
-	if len(all.Tasks) > 0 && all.Records == 0 {
-		return all.Tasks[0].status
-	}
-	return all.status
+	text, _ := io.ReadAll(response.Body)
+	return text
 }
 
 // tail is the end of the log.
