@@ -401,7 +401,7 @@ func (g *gate) settle(ctx context.Context, offsets map[string]map[int32]kgo.Offs
 				delete(parts, number)
 				continue
 			}
-			if l.start < 0 && g.start != kgo.NoResetOffset() {
+			if l.start < 0 && g.start != NoReset.offset() {
 				at, err := g.first(ctx, l)
 				if err != nil {
 					return nil, err

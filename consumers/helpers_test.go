@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -215,6 +216,15 @@ func eventually(t testing.TB, check func() error) {
 func caughtUp(t testing.TB, r *Runner, partitions int) {
 	t.Helper()
 	eventually(t, func() error {
+		r.mu.Lock()
+		l := r.life
+		r.mu.Unlock()
+		if l == nil {
+			return errors.New("no client")
+		}
+		if err := l.look(context.Background()); err != nil { // the ends as they are now
+			return err
+		}
 		s := r.Status()
 		if len(s.Tasks) != partitions {
 			return fmt.Errorf("%d partitions assigned, want %d", len(s.Tasks), partitions)
@@ -263,6 +273,12 @@ func consume(t testing.TB, addr, topic string, n int) []*kgo.Record {
 		out = append(out, fetches.Records()...)
 	}
 	return out
+}
+
+// dialTCP is the network as it is.
+func dialTCP(ctx context.Context, network, addr string) (net.Conn, error) {
+	var d net.Dialer
+	return d.DialContext(ctx, network, addr)
 }
 
 var errTarget = errors.New("the target does not answer")

@@ -211,10 +211,10 @@ func (w *worker) handle(ctx context.Context) error {
 		return w.lease.gate.fail(fmt.Errorf("reading %s-%d went back from %d to %d", w.lease.Topic(), w.lease.Partition(), w.expect, first))
 	}
 	if err := w.prepare(ctx, b); err != nil {
-		if idle := w.flow.idle(ctx); idle != nil && !final(err) {
-			return idle
+		if final(err) { // a person has to act; what came before is committed
+			return errors.Join(err, w.flow.idle(ctx))
 		}
-		return err // a person has to act; what came before is committed
+		return err
 	}
 	if len(b.failures) > 0 {
 		if w.runner.config.Tolerate {

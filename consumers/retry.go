@@ -59,7 +59,11 @@ func (w *worker) retryFor(ctx context.Context, most time.Duration, doing string,
 		}
 		w.waitsFor(doing + ": " + err.Error())
 		w.runner.metrics.retries.WithLabelValues(w.lease.Topic()).Inc()
-		w.log.Warn(doing, zap.Int("attempt", try+1), zap.Duration("again_in", pause), zap.Error(err))
+		level := zap.DebugLevel
+		if try&(try+1) == 0 { // the 1st, 2nd, 4th, 8th …
+			level = zap.WarnLevel
+		}
+		w.log.Log(level, doing, zap.Int("attempt", try+1), zap.Duration("again_in", pause), zap.Error(err))
 		if err := sleep(ctx, pause); err != nil {
 			return err
 		}

@@ -198,31 +198,6 @@ func TestAStopCommitsWhatIsDurable(t *testing.T) {
 	}
 }
 
-// TestAStopDoesNotWaitForADeadTarget is over in 10 s, with nothing committed.
-func TestAStopDoesNotWaitForADeadTarget(t *testing.T) {
-	_, addr := fake(t, "t")
-	cl := connect(t, addr)
-	produce(t, cl, flat("t", 0, 1, 1))
-	inside := make(chan bool, 100)
-	s := newTarget()
-	s.before = func(ctx context.Context, _ []*cdc.Record) error {
-		inside <- true
-		<-ctx.Done()
-		return ctx.Err()
-	}
-	r := setup{addr: addr, writer: s, properties: map[string]string{"topics": "t"}}.build(t)
-	stop := start(t, r)
-	<-inside
-	began := time.Now()
-	stop()
-	if took := time.Since(began); took > 10*time.Second {
-		t.Errorf("took %v", took)
-	}
-	if o, _ := committedOffsets(t, cl, "weir-test").Lookup("t", 0); o.At != 0 {
-		t.Errorf("committed %d", o.At)
-	}
-}
-
 func TestPauseAndResume(t *testing.T) {
 	_, addr := fake(t, "t")
 	cl := connect(t, addr)
