@@ -76,7 +76,7 @@ type Options struct {
 const defaultExamples = 5
 
 // Run compares a table with one of its targets. It reads both once, and once
-// more to describe differences. Memory is about 40 bytes a row.
+// more to describe differences. Memory is about 60 bytes a row.
 func Run(ctx context.Context, table *Table, target string, copies Rows, options Options) (*Result, error) {
 	if options.Examples == 0 {
 		options.Examples = defaultExamples
