@@ -50,18 +50,18 @@ func (q sqlQuerier) query(ctx context.Context, statement string) ([][]string, er
 	return out, rows.Err()
 }
 
-// corpus reads statements of testdata/ddl, each ended by a semicolon at the end
+// ddlCorpus reads statements of testdata/ddl, each ended by a semicolon at the end
 // of a line. A statement behind the line "-- reread" is one whose result only
 // the server knows.
-func corpus(t *testing.T, name string) []corpusStatement {
+func ddlCorpus(t *testing.T, name string) []ddlCorpusStatement {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join("testdata/ddl", name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var out []corpusStatement
+	var out []ddlCorpusStatement
 	for _, text := range strings.Split(string(b), ";\n") {
-		s := corpusStatement{text: strings.TrimSpace(text)}
+		s := ddlCorpusStatement{text: strings.TrimSpace(text)}
 		s.text, s.reread = cutPrefix(s.text, "-- reread\n")
 		if s.text != "" {
 			out = append(out, s)
@@ -75,7 +75,7 @@ func corpus(t *testing.T, name string) []corpusStatement {
 
 func cutPrefix(s, prefix string) (string, bool) { return strings.CutPrefix(s, prefix) }
 
-type corpusStatement struct {
+type ddlCorpusStatement struct {
 	text   string
 	reread bool
 }
@@ -95,7 +95,7 @@ func followOnServer(t *testing.T, server servers.SQL, files ...string) {
 	f := newFollower(t, server)
 	n := 0
 	for _, file := range files {
-		for _, s := range corpus(t, file) {
+		for _, s := range ddlCorpus(t, file) {
 			f.run(t, s)
 			n++
 		}
@@ -162,7 +162,7 @@ func (f *follower) session(t *testing.T) ddlSession {
 	return s
 }
 
-func (f *follower) run(t *testing.T, s corpusStatement) {
+func (f *follower) run(t *testing.T, s ddlCorpusStatement) {
 	t.Helper()
 	text := strings.ReplaceAll(s.text, "{db}", f.database)
 	session := f.session(t)
@@ -260,7 +260,7 @@ func followLog(t *testing.T, sql servers.SQL, mariadb bool, files ...string) {
 	}}
 	from := f.logEnd(t)
 	for _, file := range files {
-		for _, st := range corpus(t, file) {
+		for _, st := range ddlCorpus(t, file) {
 			text := strings.ReplaceAll(st.text, "{db}", f.database)
 			if _, err := f.conn.ExecContext(f.ctx, text); err != nil {
 				t.Errorf("%s\nserver: %v", text, err)
