@@ -59,7 +59,7 @@ func (h *horizon) check(ctx context.Context, l *Lease, since time.Time) error {
 	}
 	return &sink.Stopped{
 		Reason: fmt.Errorf("the committed offset %d is behind the topic's tombstone horizon: unread records are older than %v, so deletes may be gone", committed, age),
-		Advice: "rebuild the target (weirctl rebuild), or accept that deleted records may stay (weirctl reset --to-current)",
+		Advice: "rebuild the target (weirctl rebuild), or accept that deleted records may stay (weirctl reset --to current)",
 	}
 }
 

@@ -21,19 +21,15 @@ type component struct {
 	// group finds the consumer group that is live, given that which the runtime's
 	// configuration says; nil for a capture.
 	group func(ctx context.Context, sources config.Sources, configured string) (string, error)
-	// classes are its connector.class, by their last part; property is one that
-	// only its configurations have.
-	classes  []string
+	// property is one that only its configurations have.
 	property string
 }
 
 var components = []component{
-	{name: "weir-capture", listen: admin.CaptureListen, property: "database.hostname",
-		classes: []string{"MySqlConnector", "MariaDbConnector", "PostgresConnector", "MongoDbConnector"}},
-	{name: "weir-elasticsearch", listen: admin.ElasticsearchListen, property: "connection.url", group: liveGroup,
-		classes: []string{"ElasticsearchSinkConnector"}},
-	{name: "weir-redis", listen: admin.RedisListen, property: "redis.hosts", group: configuredGroup, classes: []string{"RedisSinkConnector"}},
-	{name: "weir-lake", listen: admin.LakeListen, property: "s3.bucket.name", group: configuredGroup, classes: []string{"S3SinkConnector"}},
+	{name: "weir-capture", listen: admin.CaptureListen, property: "database.hostname"},
+	{name: "weir-elasticsearch", listen: admin.ElasticsearchListen, property: "connection.url", group: liveGroup},
+	{name: "weir-redis", listen: admin.RedisListen, property: "redis.hosts", group: configuredGroup},
+	{name: "weir-lake", listen: admin.LakeListen, property: "s3.bucket.name", group: configuredGroup},
 }
 
 // configuredGroup is the group of a sink that has one only.
@@ -74,18 +70,14 @@ func componentOf(sources config.Sources) (component, error) {
 	if err != nil {
 		return component{}, err
 	}
-	class := config.ClassName(v.String("connector.class"))
+	class := v.String("connector.class")
+	var known []string
 	for _, c := range components {
-		for _, known := range c.classes {
-			if class == known {
-				return c, nil
-			}
-		}
-	}
-	for _, c := range components {
-		if class == "" && v.Has(c.property) {
+		classes := programOf(c.name).Classes
+		if _, ok := config.MatchClass(class, classes); ok || class == "" && v.Has(c.property) {
 			return c, nil
 		}
+		known = append(known, classes...)
 	}
-	return component{}, v.Error("connector.class", "the class of a component in "+strings.Join(sources.Files, " ")+", such as "+components[1].classes[0])
+	return component{}, v.Error("connector.class", "the class of a component in "+strings.Join(sources.Files, " ")+": one of "+strings.Join(known, ", "))
 }

@@ -46,7 +46,7 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 	case errors.Is(err, errFound):
 		return service.ExitFailed
 	}
-	fmt.Fprintln(stderr, "weirctl:", err)
+	printLine(stderr, "weirctl:", err)
 	switch {
 	case errors.Is(err, admin.ErrNoAnswer):
 		return service.ExitServers

@@ -165,7 +165,7 @@ func printPlan(w io.Writer, moves []move) {
 		left += m.end - m.to
 	}
 	t.write(w)
-	fmt.Fprintf(w, "%d partitions, %s records to read\n", len(moves), count(left))
+	printf(w, "%d partitions, %s records to read\n", len(moves), count(left))
 }
 
 // none is an offset, or a dash for none.

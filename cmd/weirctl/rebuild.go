@@ -171,9 +171,9 @@ func (b *build) begin(ctx context.Context) error {
 	case len(left) > 0 && !started:
 		return fmt.Errorf("%s are left of an earlier rebuild whose offsets are gone: documents that were deleted since could stay in them; add --restart to begin again", strings.Join(left, ", "))
 	case started:
-		fmt.Fprintf(b.out, "going on with generation %d, group %s\n", b.live.Generation+1, b.group)
+		printf(b.out, "going on with generation %d, group %s\n", b.live.Generation+1, b.group)
 	default:
-		fmt.Fprintf(b.out, "building generation %d, group %s\n", b.live.Generation+1, b.group)
+		printf(b.out, "building generation %d, group %s\n", b.live.Generation+1, b.group)
 	}
 	return nil
 }
@@ -237,7 +237,7 @@ func (b *build) build(ctx context.Context) error {
 	stop()
 	beside.Wait()
 	if ctx.Err() != nil {
-		fmt.Fprintln(b.out, "stopped; the same command goes on from here")
+		printLine(b.out, "stopped; the same command goes on from here")
 		return fmt.Errorf("rebuilding: %w", ctx.Err())
 	}
 	if err = errors.Join(err, ended); err != nil {
@@ -265,7 +265,7 @@ func (b *build) follow(ctx context.Context, runner *consumers.Runner) error {
 		}
 		if status.Problem != nil && status.Problem.Text != problem {
 			problem = status.Problem.Text
-			fmt.Fprintln(b.out, "waiting: "+problem)
+			printLine(b.out, "waiting: "+problem)
 		}
 		moves, err := plan(ctx, b.kafka, b.group, chosen{topics: b.topics}, goal{kind: "latest"})
 		if err != nil {
@@ -274,7 +274,7 @@ func (b *build) follow(ctx context.Context, runner *consumers.Runner) error {
 		p.add(b.now(), moves)
 		caughtUp := reached(moves, before)
 		if caughtUp || b.now().Sub(said) >= sayEvery {
-			fmt.Fprintln(b.out, p.line())
+			printLine(b.out, p.line())
 			said = b.now()
 		}
 		if caughtUp {
@@ -331,9 +331,9 @@ func (b *build) goLive(ctx context.Context) error {
 	if err := b.sink.Promote(ctx, b.group); err != nil {
 		return err
 	}
-	fmt.Fprintf(b.out, "caught up: the aliases point to generation %d\n", b.live.Generation+1)
+	printf(b.out, "caught up: the aliases point to generation %d\n", b.live.Generation+1)
 	if len(groups[old].Members) == 0 {
-		fmt.Fprintln(b.out, "no sink is running; one that is started goes on from here")
+		printLine(b.out, "no sink is running; one that is started goes on from here")
 		return nil
 	}
 	b.handOver(ctx)
@@ -353,11 +353,11 @@ func (b *build) handOver(ctx context.Context) {
 		}
 		groups, err := b.kafka.DescribeGroups(ctx, b.group)
 		if err == nil && len(groups[b.group].Members) > 1 {
-			fmt.Fprintln(b.out, "the running sinks have taken over")
+			printLine(b.out, "the running sinks have taken over")
 			return
 		}
 	}
-	fmt.Fprintf(b.out, "no running sink has taken over within %v; one that is started again goes on from here\n", handOverWait)
+	printf(b.out, "no running sink has taken over within %v; one that is started again goes on from here\n", handOverWait)
 }
 
 // done says what is left.
@@ -371,7 +371,7 @@ func (b *build) done(ctx context.Context) error {
 		return err
 	}
 	if len(names) > 0 {
-		fmt.Fprintf(b.out, "kept, to be dropped when you like: %s\n", strings.Join(names, ", "))
+		printf(b.out, "kept, to be dropped when you like: %s\n", strings.Join(names, ", "))
 	}
 	return nil
 }

@@ -42,15 +42,15 @@ func newSearch(t *testing.T) search {
 	}
 	t.Cleanup(func() {
 		for generation := 1; generation < 5; generation++ {
-			call(t, context.Background(), http.MethodDelete, fmt.Sprintf("%s/%s-g%d", s.url, s.topic, generation), "", nil)
+			call(context.Background(), t, http.MethodDelete, fmt.Sprintf("%s/%s-g%d", s.url, s.topic, generation), "", nil)
 		}
-		call(t, context.Background(), http.MethodDelete, s.url+"/weir-connectors/_doc/"+s.name, "", nil)
+		call(context.Background(), t, http.MethodDelete, s.url+"/weir-connectors/_doc/"+s.name, "", nil)
 	})
 	return s
 }
 
 // call makes a request to Elasticsearch and returns the status of the answer.
-func call(t *testing.T, ctx context.Context, method, url, body string, into any) int {
+func call(ctx context.Context, t *testing.T, method, url, body string, into any) int {
 	t.Helper()
 	request, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
@@ -90,7 +90,7 @@ func (s search) put(t *testing.T, first, last, state int) {
 // documents are the states of what the readers of an index see, by id.
 func (s search) documents(t *testing.T, index string) map[string]int {
 	t.Helper()
-	call(t, t.Context(), http.MethodPost, s.url+"/"+index+"/_refresh", "", nil)
+	call(t.Context(), t, http.MethodPost, s.url+"/"+index+"/_refresh", "", nil)
 	var found struct {
 		Hits struct {
 			Hits []struct {
@@ -101,7 +101,7 @@ func (s search) documents(t *testing.T, index string) map[string]int {
 			} `json:"hits"`
 		} `json:"hits"`
 	}
-	if status := call(t, t.Context(), http.MethodGet, s.url+"/"+index+"/_search?size=10000", "", &found); status != http.StatusOK {
+	if status := call(t.Context(), t, http.MethodGet, s.url+"/"+index+"/_search?size=10000", "", &found); status != http.StatusOK {
 		t.Fatalf("searching %s: %d", index, status)
 	}
 	out := make(map[string]int)
@@ -208,7 +208,7 @@ func TestRebuildReplacesTheIndexBehindTheAlias(t *testing.T) {
 	sink := s.start(t)
 	sink.caughtUp(t, s.group(), 110)
 	// A document that no record made: only a rebuild removes it.
-	if status := call(t, t.Context(), http.MethodPut, s.url+"/"+s.topic+"-g1/_doc/stray", `{"id": 1, "state": 1}`, nil); status != http.StatusCreated {
+	if status := call(t.Context(), t, http.MethodPut, s.url+"/"+s.topic+"-g1/_doc/stray", `{"id": 1, "state": 1}`, nil); status != http.StatusCreated {
 		t.Fatal(status)
 	}
 	writing, stop := context.WithCancel(t.Context())
@@ -261,7 +261,7 @@ func TestRebuildIsStoppedAndResumed(t *testing.T) {
 	if code := <-done; code != service.ExitFailed || !strings.Contains(out.String(), "the same command goes on from here") {
 		t.Fatalf("%d %s %s", code, &out, &errs)
 	}
-	if status := call(t, t.Context(), http.MethodHead, s.url+"/_alias/"+s.topic, "", nil); status != http.StatusNotFound {
+	if status := call(t.Context(), t, http.MethodHead, s.url+"/_alias/"+s.topic, "", nil); status != http.StatusNotFound {
 		t.Errorf("the alias is there before the rebuild has caught up: %d", status)
 	}
 	// Offsets that are lost with the documents kept are no state to go on from.

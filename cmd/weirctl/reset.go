@@ -108,13 +108,13 @@ func (r *resetting) reset(ctx context.Context, cluster *kadm.Client, s sinkConfi
 	if len(moves) == 0 {
 		return fmt.Errorf("%w: no partition of group %s is chosen", errUsage, s.group)
 	}
-	fmt.Fprintf(r.out, "group %s\n", s.group)
+	printf(r.out, "group %s\n", s.group)
 	printPlan(r.out, moves)
 	if s.kind.name == "weir-elasticsearch" && slices.ContainsFunc(moves, func(m move) bool { return m.to < m.committed }) {
-		fmt.Fprintln(r.out, "Deleted documents may reappear until their deletes are read again; weirctl rebuild elasticsearch avoids that.")
+		printLine(r.out, "Deleted documents may reappear until their deletes are read again; weirctl rebuild elasticsearch avoids that.")
 	}
 	if !r.yes {
-		fmt.Fprintln(r.out, "Nothing is changed. Add --yes to move the offsets.")
+		printLine(r.out, "Nothing is changed. Add --yes to move the offsets.")
 		return nil
 	}
 	now := r.now()
@@ -122,7 +122,7 @@ func (r *resetting) reset(ctx context.Context, cluster *kadm.Client, s sinkConfi
 	if err := commit(ctx, cluster, s.group, moves, mark); err != nil {
 		return err
 	}
-	fmt.Fprintln(r.out, "The offsets are moved. Start the sink again.")
+	printLine(r.out, "The offsets are moved. Start the sink again.")
 	return nil
 }
 

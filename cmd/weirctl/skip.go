@@ -84,7 +84,7 @@ func listStuck(c *cobra.Command, answers []answer) error {
 		return errors.Join(errs...)
 	}
 	if len(t.rows) == 0 {
-		fmt.Fprintln(c.OutOrStdout(), "nothing is stuck")
+		printLine(c.OutOrStdout(), "nothing is stuck")
 		return nil
 	}
 	t.write(c.OutOrStdout())
@@ -113,6 +113,6 @@ func skipAt(ctx context.Context, c *cobra.Command, a answer, at admin.Record) er
 	if err := a.client.Skip(ctx, at); err != nil {
 		return fmt.Errorf("skipping: %w", err)
 	}
-	fmt.Fprintf(c.OutOrStdout(), "%s: %s-%d goes on after offset %d; the record is in the dead letters\n", a.status.Name, at.Topic, at.Partition, at.Offset)
+	printf(c.OutOrStdout(), "%s: %s-%d goes on after offset %d; the record is in the dead letters\n", a.status.Name, at.Topic, at.Partition, at.Offset)
 	return nil
 }

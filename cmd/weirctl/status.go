@@ -180,11 +180,11 @@ func tasks(s admin.Status) string {
 
 func printDetails(w io.Writer, a answer) {
 	if a.err != nil {
-		fmt.Fprintf(w, "\n%s\n", a.err)
+		printf(w, "\n%s\n", a.err)
 		return
 	}
 	if a.status.Snapshot != nil && a.status.Snapshot.State != "COMPLETED" {
-		fmt.Fprintf(w, "\n%s: %s\n", a.status.Name, progress(*a.status.Snapshot))
+		printf(w, "\n%s: %s\n", a.status.Name, progress(*a.status.Snapshot))
 	}
 	printProblem(w, a.status.Name, a.status.Problem)
 	for _, task := range a.status.Tasks {
@@ -204,9 +204,9 @@ func printProblem(w io.Writer, who string, p *admin.Problem) {
 	if p.Record != nil {
 		at = fmt.Sprintf(" at offset %d", p.Record.Offset)
 	}
-	fmt.Fprintf(w, "\n%s%s, %s:\n  %s\n", who, at, p.At.Local().Format(time.DateTime), p.Text)
+	printf(w, "\n%s%s, %s:\n  %s\n", who, at, p.At.Local().Format(time.DateTime), p.Text)
 	if p.Do != "" {
-		fmt.Fprintf(w, "  %s\n", p.Do)
+		printf(w, "  %s\n", p.Do)
 	}
 }
 

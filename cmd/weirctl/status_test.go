@@ -42,7 +42,7 @@ func (f *fake) Skip(_ context.Context, at admin.Record) error {
 func serve(t *testing.T, f *fake, cfg admin.Config) string {
 	t.Helper()
 	cfg.Listen = "127.0.0.1:0"
-	server, err := admin.Listen(cfg, f, prometheus.NewRegistry(), zap.NewNop())
+	server, err := admin.Listen(t.Context(), cfg, f, prometheus.NewRegistry(), zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,9 @@ func serve(t *testing.T, f *fake, cfg admin.Config) string {
 	go func() { done <- server.Serve(ctx) }()
 	t.Cleanup(func() {
 		cancel()
-		<-done
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
 	})
 	return server.Address()
 }

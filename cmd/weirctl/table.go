@@ -53,7 +53,7 @@ func (t *table) write(w io.Writer) {
 			}
 			line.WriteString(cell)
 		}
-		fmt.Fprintln(w, strings.TrimRight(line.String(), " "))
+		printLine(w, strings.TrimRight(line.String(), " "))
 	}
 }
 

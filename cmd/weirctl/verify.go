@@ -155,7 +155,7 @@ func (v *verifying) jobs(ctx context.Context, source *captured, tables [][2]stri
 			return nil, err
 		}
 		if hidden := source.excludes(table.Columns, name); hidden != "" {
-			fmt.Fprintf(v.out, "%s is not compared: the capture leaves out its column %s\n", table, hidden)
+			printf(v.out, "%s is not compared: the capture leaves out its column %s\n", table, hidden)
 			continue
 		}
 		rows, err := t.rows(route, table)

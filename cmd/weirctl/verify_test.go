@@ -113,7 +113,7 @@ func TestVerifyFindsNoDifferenceThenSome(t *testing.T) {
 		t.Fatalf("removing %s: %d %v", key, n, err)
 	}
 	index := fmt.Sprintf("%s/%s.orders-g1", s.url, strings.ToLower(s.prefix))
-	if status := call(t, t.Context(), http.MethodPost, index+"/_update/1", `{"doc": {"note": "another"}}`, nil); status != http.StatusOK {
+	if status := call(t.Context(), t, http.MethodPost, index+"/_update/1", `{"doc": {"note": "another"}}`, nil); status != http.StatusOK {
 		t.Fatal(status)
 	}
 	code, out, errs = s.verify(t, "--rounds", "1")

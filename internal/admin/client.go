@@ -75,7 +75,7 @@ func (c *Client) do(ctx context.Context, method, path string, body, into any) er
 		}
 		return fmt.Errorf("%s: %w: %w", c.URL, ErrNoAnswer, err)
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }() // all that matters was read
 	if response.StatusCode >= http.StatusBadRequest {
 		return c.refused(response)
 	}

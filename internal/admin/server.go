@@ -30,12 +30,13 @@ type Server struct {
 }
 
 // Listen opens the port; Serve answers on it.
-func Listen(cfg Config, component Component, metrics prometheus.Gatherer, log *zap.Logger) (*Server, error) {
+func Listen(ctx context.Context, cfg Config, component Component, metrics prometheus.Gatherer, log *zap.Logger) (*Server, error) {
 	secure, err := cfg.tls()
 	if err != nil {
 		return nil, err
 	}
-	listener, err := net.Listen("tcp", cfg.Listen)
+	var open net.ListenConfig
+	listener, err := open.Listen(ctx, "tcp", cfg.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("listening at admin.listen: %w", err)
 	}
@@ -71,8 +72,10 @@ func (s *Server) Serve(ctx context.Context) error {
 	if err := s.server.Shutdown(late); err != nil {
 		_ = s.server.Close()
 	}
-	<-done
 	_ = s.listener.Close() // had ctx ended before the server knew of it
+	if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serving HTTP: %w", err)
+	}
 	return nil
 }
 

@@ -60,7 +60,7 @@ func serve(t *testing.T, cfg Config, f *fake) string {
 	registry.MustRegister(records)
 	records.Add(3)
 	cfg.Listen = "127.0.0.1:0"
-	s, err := Listen(cfg, f, registry, zap.NewNop())
+	s, err := Listen(t.Context(), cfg, f, registry, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,7 +220,7 @@ func TestTLS(t *testing.T) {
 	if _, err := (&Client{URL: "http://" + address}).Status(t.Context()); err == nil {
 		t.Error("plain HTTP is served")
 	}
-	if _, err := Listen(Config{Listen: "127.0.0.1:0", Certificate: key, Key: key}, &fake{}, prometheus.NewRegistry(), zap.NewNop()); err == nil {
+	if _, err := Listen(t.Context(), Config{Listen: "127.0.0.1:0", Certificate: key, Key: key}, &fake{}, prometheus.NewRegistry(), zap.NewNop()); err == nil {
 		t.Error("a key is taken for a certificate")
 	}
 }
@@ -282,7 +282,7 @@ func TestConfig(t *testing.T) {
 
 func TestPortInUse(t *testing.T) {
 	address := serve(t, Config{}, &fake{})
-	_, err := Listen(Config{Listen: address}, &fake{}, prometheus.NewRegistry(), zap.NewNop())
+	_, err := Listen(t.Context(), Config{Listen: address}, &fake{}, prometheus.NewRegistry(), zap.NewNop())
 	if err == nil || !strings.Contains(err.Error(), "admin.listen") {
 		t.Error(err)
 	}

@@ -27,7 +27,19 @@ A component is started as ` + "`weir-x --config connector.json [--config more.pr
 - **References** in values: ` + "`${env:NAME}`" + ` a variable, ` + "`${file:path:key}`" + ` a key of a .properties file, ` + "`${dir:path:key}`" + ` the content of the file key in a folder.
 - An **old name** is used, with a notice that names the new one. A property that is **known but without effect** is accepted with a notice that says why. An **unknown** one is an error that names the nearest known one.
 - Everything that is wrong is reported at once. Secrets are shown as stars.
+- ` + "`--validate`" + ` checks the configuration and the servers and changes nothing.
 - Durations are milliseconds, sizes are bytes. Regular expressions must match the whole name and ignore case.
+
+SIGTERM ends a component within 10 s, with everything durable committed. It ends with
+
+| code | when |
+|---|---|
+| 0 | it was asked to, or had nothing left to do |
+| 1 | it could not go on, or did not stop in time |
+| 2 | flags or configuration are wrong |
+| 3 | ` + "`--validate`" + `: a server cannot be reached, or is not as it must be |
+| 4 | it halted because going on could lose or double data: starting it again does not help, the log says what does |
+| SIGABRT | it crashed |
 `
 
 // Markdown is docs/configuration.md: which tables each component takes, then

@@ -103,7 +103,7 @@ func TestNearest(t *testing.T) {
 	for name, want := range map[string]string{
 		"databse.hostanme": "database.hostname",
 		"topic":            "topics",
-		"nmae":             "name",
+		"naem":             "name",
 		"Database.Port":    "database.port",
 		"heartbeat":        "",
 		"":                 "",

@@ -141,9 +141,7 @@ func (v *Values) Complete(load error, rooms ...error) error {
 			if known[e.Property] {
 				continue
 			}
-			if err == error(e) {
-				v.locate(e, strings.TrimPrefix(e.Property, v.prefix))
-			}
+			v.locate(e, strings.TrimPrefix(e.Property, v.prefix))
 			all = append(all, err)
 		}
 	}

@@ -61,14 +61,14 @@ Exit codes
 
 // help prints how to use p.
 func help(w io.Writer, p Program) error {
-	fmt.Fprintf(w, "%s: %s\n\nUsage\n  %s --config connector.json [--config more.properties] [--set name=value]\n", p.Name, p.Short, p.Name)
+	printf(w, "%s: %s\n\nUsage\n  %s --config connector.json [--config more.properties] [--set name=value]\n", p.Name, p.Short, p.Name)
 	if p.Examples != "" {
-		fmt.Fprintln(w, "\nExamples")
+		printLine(w, "\nExamples")
 		for line := range strings.Lines(strings.TrimSpace(p.Examples)) {
-			fmt.Fprintln(w, "  "+strings.TrimSpace(line))
+			printLine(w, "  "+strings.TrimSpace(line))
 		}
 	}
-	fmt.Fprint(w, flagHelp)
-	fmt.Fprintln(w, "\nProperties (name, default, meaning; docs/configuration.md has more)")
+	printf(w, "%s", flagHelp)
+	printLine(w, "\nProperties (name, default, meaning; docs/configuration.md has more)")
 	return config.Help(w, p.AllTables()...)
 }

@@ -135,12 +135,12 @@ func Run(p Program, process Process) int {
 	options, err := parseFlags(process.Args)
 	switch {
 	case err != nil:
-		fmt.Fprintf(process.Stderr, "%s: %v\nTry %s --help.\n", p.Name, err, p.Name)
+		printf(process.Stderr, "%s: %v\nTry %s --help.\n", p.Name, err, p.Name)
 		return ExitConfiguration
 	case options.help:
 		return exitOf(help(process.Stdout, p))
 	case options.version:
-		fmt.Fprintln(process.Stdout, p.Name, Version())
+		printLine(process.Stdout, p.Name, Version())
 		return ExitOK
 	}
 	r, err := prepare(p, process, options)
@@ -165,12 +165,12 @@ func exitOf(err error) int {
 func printMistakes(w io.Writer, name string, err error) {
 	errs := config.Errors(err)
 	if len(errs) == 1 {
-		fmt.Fprintf(w, "%s: the configuration has a mistake:\n", name)
+		printf(w, "%s: the configuration has a mistake:\n", name)
 	} else {
-		fmt.Fprintf(w, "%s: the configuration has %d mistakes:\n", name, len(errs))
+		printf(w, "%s: the configuration has %d mistakes:\n", name, len(errs))
 	}
 	for _, e := range errs {
-		fmt.Fprintln(w, "  "+e.Error())
+		printLine(w, "  "+e.Error())
 	}
 }
 
@@ -206,21 +206,21 @@ func prepare(p Program, process Process, options flags) (*running, error) {
 // validate checks the servers and prints what there is to say.
 func (r *running) validate(process Process) int {
 	notices := r.values.Notices()
-	fmt.Fprintf(process.Stdout, "configuration  ok%s\n", plural(len(notices), ", with %d notice", ":"))
+	printf(process.Stdout, "configuration  ok%s\n", plural(len(notices), ", with %d notice", ":"))
 	for _, n := range notices {
-		fmt.Fprintln(process.Stdout, "  "+n.String())
+		printLine(process.Stdout, "  "+n.String())
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), validateTimeout)
 	defer cancel()
 	err := guarded(func() error { return r.main.Check(ctx) })
 	if err == nil {
-		fmt.Fprintln(process.Stdout, "servers        ok")
+		printLine(process.Stdout, "servers        ok")
 		return ExitOK
 	}
 	findings := config.Errors(err)
-	fmt.Fprintf(process.Stdout, "servers        %s\n", plural(len(findings), "%d finding", ":"))
+	printf(process.Stdout, "servers        %s\n", plural(len(findings), "%d finding", ":"))
 	for _, f := range findings {
-		fmt.Fprintln(process.Stdout, "  "+f.Error())
+		printLine(process.Stdout, "  "+f.Error())
 	}
 	return ExitServers
 }
@@ -244,15 +244,15 @@ func (r *running) run(process Process) int {
 	for _, n := range r.values.Notices() {
 		r.log.Info("configuration", zap.String("property", n.Property), zap.String("notice", n.Text), zap.String("origin", n.Origin))
 	}
-	server, err := admin.Listen(r.admin, r.main, r.registry, r.log)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	server, err := admin.Listen(ctx, r.admin, r.main, r.registry, r.log)
 	if err != nil {
 		r.log.Error("not started", zap.Error(err))
 		return ExitFailed
 	}
 	r.log.Info("started", zap.String("component", r.program.Name), zap.String("connector", r.values.Name()),
 		zap.String("version", Version()), zap.String("admin", server.Address()))
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
 	done := make(chan struct{})
 	var beside sync.WaitGroup
 	beside.Go(func() { r.watch(process, cancel, done) })

@@ -63,9 +63,6 @@ func (s Settings) Connect(ctx context.Context, generation int, log *zap.Logger, 
 // Sink is the configuration of the sink itself.
 func (s Settings) Sink() elasticsearch.Config { return s.sink }
 
-// Runtime is the configuration of what the sink runs in.
-func (s Settings) Runtime() sinks.Runtime { return s.runtime }
-
 // Configured is the generation that the configuration names; 0 is the live one.
 func (s Settings) Configured() int { return s.sink.Generation }
 
