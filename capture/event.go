@@ -5,6 +5,9 @@ import (
 	"hash/crc32"
 	"math"
 	"math/bits"
+	"strconv"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -23,8 +26,7 @@ type plan struct {
 	table *Table
 	key   *json.Plan // nil: the table has none
 	// link writes a key as a header has it: Connect's SimpleHeaderConverter
-	// writes decimals as numbers. (It leaves emoji as they are; here they are
-	// escaped, which any JSON reader takes for the same.)
+	// writes decimals as numbers, and characters beyond the BMP as they are.
 	link      *json.Plan
 	enveloper *json.Enveloper
 	schema    []byte // value of header weir.schema
@@ -73,7 +75,32 @@ func (p *plan) appendKey(a *arena, row *cdc.Row) []byte {
 
 // appendLink keeps the text of row's key for a header.
 func (p *plan) appendLink(a *arena, row *cdc.Row) []byte {
-	return a.keep(p.link.AppendColumns(a.tail(256), row.Values, p.table.KeyColumns))
+	return a.keep(unescapePairs(p.link.AppendColumns(a.tail(256), row.Values, p.table.KeyColumns)))
+}
+
+// unescapePairs writes, in place, every surrogate pair that is escaped in a JSON
+// text (\uD83D\uDE00) as the character itself.
+func unescapePairs(text []byte) []byte {
+	const length = 12
+	out := text[:0]
+	for i := 0; i < len(text); i++ {
+		if text[i] != '\\' || i+1 == len(text) {
+			out = append(out, text[i])
+			continue
+		}
+		if i+length <= len(text) && text[i+1] == 'u' && text[i+6] == '\\' && text[i+7] == 'u' {
+			high, err1 := strconv.ParseUint(string(text[i+2:i+6]), 16, 16)
+			low, err2 := strconv.ParseUint(string(text[i+8:i+length]), 16, 16)
+			if r := utf16.DecodeRune(rune(high), rune(low)); err1 == nil && err2 == nil && r != utf8.RuneError {
+				out = utf8.AppendRune(out, r)
+				i += length - 1
+				continue
+			}
+		}
+		out = append(out, text[i], text[i+1]) // an escape of another kind
+		i++
+	}
+	return out
 }
 
 // appendValue keeps the envelope of a change of the log event that the

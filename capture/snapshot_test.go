@@ -313,8 +313,9 @@ func TestSnapshotOfAddedTable(t *testing.T) {
 	}
 	r := launch(t, one, only("db.a"))
 	r.reached(t, db)
-	r.end(t)
 	db.write(func(tx *fakeTx) { tx.put("a", 11, "x"); tx.put("b", 11, "not captured") })
+	r.reached(t, db)
+	r.end(t)
 	r = launch(t, both, only("db.a", "db.b"))
 	r.reached(t, db)
 	r.end(t)
@@ -323,8 +324,9 @@ func TestSnapshotOfAddedTable(t *testing.T) {
 	}
 	r = launch(t, one, only("db.a"))
 	r.reached(t, db)
-	r.end(t)
 	db.write(func(tx *fakeTx) { tx.del("b", 3); tx.put("b", 12, "unseen") })
+	r.reached(t, db)
+	r.end(t)
 	r = launch(t, both, only("db.a", "db.b"))
 	r.reached(t, db)
 	r.end(t)

@@ -126,8 +126,8 @@ type Stream interface {
 	Change(c *Change) error
 	// Commit ends the transaction; the Source's Position is now after it.
 	Commit() error
-	// Schema reports DDL, outside of a transaction, after it took effect on
-	// Table and Position. Tables that changed get a new *Table in the Changes
+	// Schema reports DDL after it took effect on Table and, unless it is part of
+	// a transaction (SchemaChange.Inside), on Position. Tables that changed get a new *Table in the Changes
 	// that follow; open snapshot windows of the tables it names are void.
 	Schema(c *SchemaChange) error
 	// Progress says that Position moved although nothing captured happened. It
@@ -199,6 +199,9 @@ type SchemaChange struct {
 	// Tables are database.table of every table the statement names; a name of
 	// "db." stands for all tables of db.
 	Tables []string
+	// Inside says that the statement is part of the transaction that was begun:
+	// CREATE TABLE … SELECT, with the rows to follow. It is in front of them.
+	Inside bool
 	// Publish is false for DDL that matters to the capture but that Debezium
 	// does not publish.
 	Publish bool

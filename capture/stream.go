@@ -308,12 +308,15 @@ func (s *stream) Commit() error {
 	return s.boundary(false)
 }
 
-// Schema implements Stream.
+// Schema implements Stream. A statement that is part of a transaction is
+// published with its rows: if some of them are published, so is the statement.
 func (s *stream) Schema(c *SchemaChange) error {
-	if err := s.between("DDL"); err != nil {
-		return err
+	if !c.Inside {
+		if err := s.between("DDL"); err != nil {
+			return err
+		}
 	}
-	if c.Publish && s.ddl != nil {
+	if c.Publish && s.ddl != nil && !(c.Inside && s.rows < s.resume.rows) {
 		if err := s.ddl.write(s, c); err != nil {
 			return err
 		}
@@ -327,7 +330,7 @@ func (s *stream) Schema(c *SchemaChange) error {
 			return err
 		}
 	}
-	if err := s.redefined(c); err != nil {
+	if err := s.redefined(c); err != nil || c.Inside {
 		return err
 	}
 	return s.boundary(false)
