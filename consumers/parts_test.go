@@ -1,0 +1,131 @@
+package consumers
+
+import (
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+func TestMarks(t *testing.T) {
+	at := time.UnixMilli(1_700_000_000_123)
+	for _, m := range []mark{{topicID: [16]byte{1, 2, 255}}, {topicID: [16]byte{15: 9}, since: at}} {
+		if got, ours, err := parseMark(m.String()); got != m || !ours || err != nil {
+			t.Errorf("%s: got %v, %v, %v", m, got, ours, err)
+		}
+	}
+	for metadata, want := range map[string]struct {
+		ours bool
+		err  bool
+	}{
+		"": {false, false}, "connect": {false, false}, "a;b;c": {false, false},
+		"w2;00;-;x": {true, true}, "w2;00": {true, true}, "i1;00;L;-": {true, true},
+		"w1;zz;-": {true, true}, "w1;00000000000000000000000000000001;soon": {true, true},
+	} {
+		if _, ours, err := parseMark(metadata); ours != want.ours || (err != nil) != want.err {
+			t.Errorf("%q: %v, %v", metadata, ours, err)
+		}
+	}
+}
+
+// TestMarksStay: offsets are stored, so their metadata must be read for ever.
+func TestMarksStay(t *testing.T) {
+	const stored = "w1;0102030405060708090a0b0c0d0e0f10;1700000000123"
+	m, ours, err := parseMark(stored)
+	if err != nil || !ours || m.String() != stored || m.since.UnixMilli() != 1_700_000_000_123 || m.topicID[15] != 16 {
+		t.Errorf("%+v, %v, %v", m, ours, err)
+	}
+}
+
+func TestBackoffDoublesUpToItsBound(t *testing.T) {
+	b := backoff{first: 100 * time.Millisecond, most: time.Second, random: func() float64 { return 0 }}
+	for try, want := range []time.Duration{50, 100, 200, 400, 500, 500} {
+		if got := b.pause(try); got != want*time.Millisecond {
+			t.Errorf("try %d: %v", try, got)
+		}
+	}
+	b.random = func() float64 { return 0.999999 }
+	for _, try := range []int{4, 31, 32, 63, 1 << 40} {
+		if got := b.pause(try); got < 900*time.Millisecond || got > time.Second {
+			t.Errorf("try %d: %v", try, got)
+		}
+	}
+}
+
+func TestRateForgetsAfterAMinute(t *testing.T) {
+	var r rate
+	at := time.Unix(1_700_000_000, 0)
+	for i := range 10 {
+		r.add(at.Add(time.Duration(i)*5*time.Second), 2)
+	}
+	for after, want := range map[time.Duration]int{50 * time.Second: 20, 62 * time.Second: 18, 109 * time.Second: 0, time.Hour: 0} {
+		c := r
+		if got := c.minute(at.Add(after)); got != want {
+			t.Errorf("after %v: %d, want %d", after, got, want)
+		}
+	}
+}
+
+func raws(from, n, size int) []*kgo.Record {
+	out := make([]*kgo.Record, n)
+	for i := range out {
+		out[i] = &kgo.Record{Offset: int64(from + i), Value: make([]byte, size)}
+	}
+	return out
+}
+
+func TestInboxPausesAndResumes(t *testing.T) {
+	var paused, resumed int
+	in := newInbox(10*(100+recordOverhead), func() { paused++ }, func() { resumed++ })
+	all := func(*kgo.Record) bool { return true }
+	in.put(raws(0, 10, 100))
+	if paused != 0 {
+		t.Error("paused at the bound")
+	}
+	in.put(raws(10, 1, 100))
+	in.put(raws(11, 5, 100))
+	if paused != 1 || resumed != 0 {
+		t.Errorf("paused %d, resumed %d", paused, resumed)
+	}
+	left := 10
+	got := in.take(nil, func(*kgo.Record) bool { left--; return left >= 0 })
+	if len(got) != 10 || got[9].Offset != 9 || resumed != 0 {
+		t.Errorf("took %d, resumed %d", len(got), resumed)
+	}
+	in.back(got[8:])
+	if first := in.take(nil, all); len(first) != 8 || first[0].Offset != 8 || resumed != 1 || in.size() != 0 {
+		t.Errorf("took %d from %d, resumed %d, %d bytes", len(first), first[0].Offset, resumed, in.size())
+	}
+	in.close()
+	in.put(raws(20, 100, 100))
+	if in.size() != 0 || paused != 1 {
+		t.Error("a closed inbox takes records")
+	}
+}
+
+func TestBatchLimits(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		limits Limits
+		want   []int // records of each batch
+	}{
+		{"records", Limits{Records: 4, Bytes: 1 << 20}, []int{4, 4, 2}},
+		{"bytes", Limits{Records: 100, Bytes: 350}, []int{3, 3, 3, 1}},
+		{"one too large", Limits{Records: 100, Bytes: 10}, []int{1, 1, 1, 1, 1, 1, 1, 1, 1, 1}},
+	} {
+		in := newInbox(1<<20, func() {}, func() {})
+		in.put(raws(0, 3, 100))
+		in.put(raws(3, 7, 100))
+		next := int64(0)
+		for i, want := range c.want {
+			var b batch
+			b.reset()
+			full := b.fill(in, c.limits)
+			b.cover()
+			if len(b.raws) != want || b.raws[0].Offset != next || b.end != next+int64(want) || full != (i < len(c.want)-1 || want == c.limits.Records || c.limits.Bytes == 10) {
+				t.Errorf("%s: batch %d has %d records from %d to %d, full %v", c.name, i, len(b.raws), b.raws[0].Offset, b.end, full)
+			}
+			next = b.end
+		}
+	}
+}
