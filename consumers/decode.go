@@ -165,8 +165,8 @@ func (d *decoder) version(r *cdc.Record, header []byte, entry *json.SchemaEntry)
 		// a number of their own would have to run over some day and lose it.
 		r.Version, r.Domain = uint64(max(r.Timestamp, 0))<<hybridShift, domainRecordTime
 	default:
-		v, err := strconv.ParseUint(string(header), 10, 63)
-		if err != nil {
+		v, ok := parseVersion(header)
+		if !ok {
 			return fmt.Errorf("reading header %s: want 19 digits, got %q", cdc.HeaderVersion, header)
 		}
 		r.Version, r.Domain = v, d.captureDomain(r, entry)
@@ -175,6 +175,20 @@ func (d *decoder) version(r *cdc.Record, header []byte, entry *json.SchemaEntry)
 		}
 	}
 	return nil
+}
+
+// parseVersion reads a number of 63 bits.
+func parseVersion(text []byte) (v uint64, ok bool) {
+	if len(text) == 0 || len(text) > 19 {
+		return 0, false
+	}
+	for _, c := range text {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		v = v*10 + uint64(c-'0')
+	}
+	return v, v < 1<<63
 }
 
 // captureDomain names the capture: by the schema entry, else by the name in the

@@ -292,24 +292,31 @@ func (w *worker) decode(ctx context.Context, b *batch) error {
 		}
 		s := b.slot(n)
 		n++
-		err := w.decoder.decode(ctx, raw, s)
-		var failed *failedAt
-		var stopped *sink.Stopped
-		switch {
-		case err == nil:
+		if err := w.decoder.decode(ctx, raw, s); err == nil {
 			b.decoded = append(b.decoded, &s.record)
-		case errors.As(err, &failed):
-			b.failures = append(b.failures, failure{raw, failed.stage, failed.err})
-		case errors.As(err, &stopped) && i > 0:
-			w.inbox.back(b.raws[i:])
-			b.raws = b.raws[:i]
-			b.cover()
-			return nil
-		default:
+		} else if ended, err := w.undecoded(b, i, err); ended {
 			return err
 		}
 	}
 	return nil
+}
+
+// undecoded deals with the record at i of the batch, which cannot be decoded. It
+// reports whether the batch ends there, and the error if it cannot be taken.
+func (w *worker) undecoded(b *batch, i int, err error) (ended bool, _ error) {
+	var failed *failedAt
+	if errors.As(err, &failed) {
+		b.failures = append(b.failures, failure{b.raws[i], failed.stage, failed.err})
+		return false, nil
+	}
+	var stopped *sink.Stopped
+	if i == 0 || !errors.As(err, &stopped) {
+		return true, err
+	}
+	w.inbox.back(b.raws[i:])
+	b.raws = b.raws[:i]
+	b.cover()
+	return true, nil
 }
 
 // transform runs the chain over what was decoded, and unwraps the envelopes
