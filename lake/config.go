@@ -36,8 +36,8 @@ var Properties = config.Table{
 	Name: "Lake",
 	Doc:  "Where Parquet files are written, how they are named and when they end.",
 	Properties: slices.Concat(storeProperties, s3Properties, fileProperties, pathProperties, []config.Property{
-		{Name: "storage.class", Type: config.Class, Default: s3StorageClass, Values: []string{s3StorageClass}, Inert: "store.url says where files go"},
-		{Name: "format.class", Type: config.Class, Default: parquetFormatClass, Values: []string{parquetFormatClass}, Inert: "files are Parquet"},
+		{Name: "storage.class", Type: config.Class, Default: s3StorageClass, Values: []string{s3StorageClass}, Doc: "S3Storage; store.url says where files go."},
+		{Name: "format.class", Type: config.Class, Default: parquetFormatClass, Values: []string{parquetFormatClass}, Doc: "ParquetFormat: other formats are not written."},
 		{Name: "s3.compression.type", Inert: "Parquet compresses its pages: parquet.codec"},
 		{Name: "s3.compression.level", Inert: "the codec's own level is used"},
 		{Name: "schema.cache.size", Inert: "every schema is kept"},
