@@ -304,12 +304,27 @@ func (s *Source) SnapshotSchemas(_ context.Context, tables []*capture.Table) ([]
 			what.databases = append(what.databases, snapshotDatabase{name: t.Database, locale: s.databases[t.Database]})
 		}
 	}
+	if !s.settings.CapturedTablesOnly {
+		what.tables = append(what.tables, s.uncaptured(seen)...)
+	}
 	at := s.place()
 	return s.topic.snapshotEvents(what, func() *cdc.Row {
 		row := new(cdc.Row)
 		s.block.snapshot(row, "", "", &at, time.Now().UnixMicro())
 		return row
 	}), nil
+}
+
+// uncaptured are the tables of databases that are not captured themselves:
+// Debezium tells of them all the same.
+func (s *Source) uncaptured(databases map[string]bool) []snapshotTable {
+	var out []snapshotTable
+	for _, t := range s.history.known() {
+		if create, ok := s.creates[t]; ok && databases[t.database] && !s.captures(t.database, t.name) {
+			out = append(out, snapshotTable{definition: s.history.catalog.table(t), create: create})
+		}
+	}
+	return out
 }
 
 // plan is how the rows behind a table map are decoded, nil for a table that is

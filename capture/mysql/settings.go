@@ -145,6 +145,6 @@ func (s *Settings) kind() string {
 func (s *Settings) schemaOptions(scope capture.Scope) *SchemaOptions {
 	return &SchemaOptions{
 		Prefix: scope.Prefix, Delimiter: scope.Delimiter, Values: s.Values, SchemaNames: s.SchemaNames, FieldNames: s.FieldNames,
-		Comments: s.Comments, Filter: scope.Filter, SourceTypes: s.SourceTypes,
+		Comments: s.Comments || s.MariaDB, Filter: scope.Filter, SourceTypes: s.SourceTypes,
 	}
 }
