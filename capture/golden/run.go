@@ -34,7 +34,7 @@ type run struct {
 // does; more are properties over the case's.
 func newRun(c *Case, more map[string]string, log *zap.Logger) (*run, error) {
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.DefaultNumPartitions(1),
-		kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0", "transaction.max.timeout.ms": "60000"}))
+		kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0", "message.max.bytes": largest}))
 	if err != nil {
 		return nil, fmt.Errorf("starting a broker: %w", err)
 	}
@@ -64,7 +64,7 @@ func settings(c *Case) map[string]string {
 		}
 	}
 	maps.Copy(out, map[string]string{
-		"name": c.Name, "debezium.context.headers.enable": "true", "truncate.handling": "debezium",
+		"name": c.Name, "producer.override.max.request.size": largest, "debezium.context.headers.enable": "true", "truncate.handling": "debezium",
 		// What goes wrong is to be seen, not to be tried again.
 		"errors.max.retries": "0",
 		// Beside other captures of the same server.
@@ -169,6 +169,9 @@ func (s *observedStream) Idle(drained bool) error {
 	}
 	return nil
 }
+
+// largest bounds records: some cases have texts of 1 MiB.
+const largest = "16777216"
 
 // patience bounds a part of a case.
 const patience = 2 * time.Minute

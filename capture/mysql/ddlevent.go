@@ -5,9 +5,13 @@ import (
 	"github.com/weir-cdc/weir/internal/cdc"
 )
 
-// ddl is a statement of the log that is a transaction by itself.
+// ddl is a statement of the log that is a transaction by itself, or the first
+// part of one whose rows fill the table that it creates.
 func (r *run) ddl(e *event) error {
 	s := r.s
+	if s.tx.open {
+		return r.ddlInside(e)
+	}
 	if s.reported() {
 		return r.pass(e)
 	}
@@ -15,15 +19,51 @@ func (r *run) ddl(e *event) error {
 		r.advance(e)
 		return r.progress()
 	}
-	text := e.query.text()
-	session := s.ddl.sessionOf(&e.query)
 	source := r.ddlSource(e)
 	r.advance(e)
+	changes := r.follow(e, source)
+	if len(changes) == 0 {
+		return r.progress()
+	}
+	return r.schema(changes)
+}
+
+// ddlInside is a statement within a transaction: CREATE TABLE … SELECT, where
+// the server logs it with its rows.
+func (r *run) ddlInside(e *event) error {
+	changes := r.follow(e, r.ddlSource(e))
+	if len(changes) == 0 || r.s.reported() {
+		return nil
+	}
+	for _, c := range changes {
+		c.Inside = true
+	}
+	if err := r.report(); err != nil {
+		return err
+	}
+	return r.schema(changes)
+}
+
+func (r *run) schema(changes []*capture.SchemaChange) error {
+	for _, c := range changes {
+		if err := r.out.Schema(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// follow has the definitions follow a statement, and returns what is to be
+// reported of it: nothing, if it is nothing to this capture.
+func (r *run) follow(e *event, source *cdc.Row) []*capture.SchemaChange {
+	s := r.s
+	text := e.query.text()
+	session := s.ddl.sessionOf(&e.query)
 	at := s.place()
 	effect := s.history.apply(at.marshal(), int64(e.seconds)*1000, text, &session)
 	r.parser.forgetTables()
 	if !r.concerns(effect, &session) {
-		return r.progress()
+		return nil
 	}
 	changes := s.topic.events(effect, &session, text, source)
 	if len(changes) == 0 {
@@ -38,12 +78,7 @@ func (r *run) ddl(e *event) error {
 			}
 		}
 	}
-	for _, c := range changes {
-		if err := r.out.Schema(c); err != nil {
-			return err
-		}
-	}
-	return nil
+	return changes
 }
 
 // concerns reports whether a statement is anything to a capture of these
@@ -56,11 +91,12 @@ func (r *run) concerns(e *ddlEffect, session *ddlSession) bool {
 	return true
 }
 
-// ddlSource is the source block of a statement, whose times Debezium has in ms
-// only.
+// ddlSource is the source block of a statement. Debezium has its times in ms
+// only, and leaves in it the row of the last change before it.
 func (r *run) ddlSource(e *event) *cdc.Row {
 	out := new(cdc.Row)
 	out.CopyFrom(r.s.block.statement(r.s, e))
+	out.Values[sourceFieldRow] = cdc.Int(int64(r.s.tx.row))
 	millis := out.Values[sourceFieldMillis].Int()
 	out.Values[sourceFieldMicros] = cdc.Int(millis * 1000)
 	out.Values[sourceFieldNanos] = cdc.Int(millis * 1_000_000)

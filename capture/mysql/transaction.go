@@ -18,17 +18,20 @@ type transaction struct {
 	// started is where its first event lies in its file.
 	started uint64
 	head    gtidHeader
-	known   bool // head is of this transaction
-	thread  uint32
-	micros  int64 // of the commit, µs since the epoch
+	known   bool   // head is of this transaction
+	thread  uint32 // that began it
+	row     int    // of the last change that was reported, in whatever transaction
+	micros  int64  // of the commit, µs since the epoch
 	query   []byte
 	queried bool // query is of the rows that follow
 	before  cdc.Row
 	after   cdc.Row
 }
 
-// abandon forgets a transaction that broke off.
-func (t *transaction) abandon() { t.open, t.begun, t.known, t.queried = false, false, false, false }
+// abandon forgets a transaction that broke off, or ended.
+func (t *transaction) abandon() {
+	t.open, t.begun, t.known, t.queried, t.thread = false, false, false, false, 0
+}
 
 // event handles one event of the log.
 func (r *run) event(raw []byte) error {
@@ -206,6 +209,7 @@ func (r *run) changes(e *event) error {
 			return nil
 		}
 		out.Op, out.Before, out.After, out.Row = c.op, c.before, c.after, c.row
+		t.row = c.row
 		if err := r.out.Change(&out); err != nil {
 			return err
 		}
