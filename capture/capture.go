@@ -177,7 +177,10 @@ func (c *Capture) persist(ctx context.Context, try func() error) error {
 			failures = 0
 		}
 		failures++
-		if !passing(err) || c.config.Retries >= 0 && failures > c.config.Retries {
+		// A log that was purged while it was read is found out again, and read
+		// anew, by the next run.
+		anew := c.config.SnapshotMode == SnapshotWhenNeeded && errors.Is(err, ErrNoContinuity)
+		if !passing(err) && !anew || c.config.Retries >= 0 && failures > c.config.Retries {
 			return err
 		}
 		wait := min(c.config.RetryDelayMax, c.config.RetryDelay<<min(failures-1, 16))

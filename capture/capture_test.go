@@ -168,3 +168,19 @@ func TestRetries(t *testing.T) {
 		}
 	}
 }
+
+// "Tailing, a Kafka transaction ends as soon as the source is drained": nothing
+// but that commits here.
+func TestDrainedMeansCommitted(t *testing.T) {
+	_, at := broker(t)
+	db := newFakeDB(newFakeTable("drained", "a", true))
+	r := launch(t, newConfig(t, at, "drained", "offset.flush.interval.ms", "3600000"), db.open)
+	r.reached(t, db)
+	for i := range 5 {
+		db.write(func(tx *fakeTx) { tx.put("a", int64(i), "x") })
+		r.reached(t, db)
+		if n := len(readTopic(t, at, "drained.db.a")); n != i+1 {
+			t.Fatalf("%d events after %d transactions", n, i+1)
+		}
+	}
+}

@@ -359,6 +359,10 @@ func (s *fakeSource) SnapshotSchemas(_ context.Context, tables []*Table) ([]*Sch
 func (s *fakeSource) Stream(ctx context.Context, wake <-chan struct{}, to Stream) error {
 	for {
 		s.db.mu.Lock()
+		if s.at < s.db.purged {
+			s.db.mu.Unlock()
+			return fmt.Errorf("%w: entry %d is purged", ErrNoContinuity, s.at)
+		}
 		var entry *fakeEntry
 		if s.at < len(s.db.log) {
 			entry = &s.db.log[s.at]

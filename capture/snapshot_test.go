@@ -7,11 +7,14 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weir-cdc/weir/deploy/local/servers"
 )
 
 // ◆ Snapshot: "register the window, note the stream's position S, then read; a
@@ -23,13 +26,16 @@ import (
 // the log was published exactly once.
 func TestSnapshotBesideWritersAndCrashes(t *testing.T) {
 	_, at := broker(t)
-	for seed := range uint64(12) {
+	for seed := range uint64(8) {
 		for _, threads := range []string{"1", "3"} {
 			t.Run(fmt.Sprintf("seed %d threads %s", seed, threads), func(t *testing.T) {
 				snapshotChaos(t, at, fmt.Sprintf("chaos-%d-%s", seed, threads), seed, threads)
 			})
 		}
 	}
+	t.Run("Apache Kafka", func(t *testing.T) {
+		snapshotChaos(t, servers.Kafka(t), servers.Unique(t, "chaos"), 77, "2")
+	})
 }
 
 func snapshotChaos(t *testing.T, at, prefix string, seed uint64, threads string) {
@@ -407,6 +413,30 @@ func TestSnapshotWhenNeeded(t *testing.T) {
 	if !slices.Equal(deleted, []int64{7, 9}) {
 		t.Errorf("swept %v, want 7 and 9", deleted)
 	}
+}
+
+// The same when the log is purged under the stream's feet.
+func TestSnapshotWhenPurgedMeanwhile(t *testing.T) {
+	_, at := broker(t)
+	db := newFakeDB(newFakeTable("purged", "a", true))
+	db.fill("a", 20)
+	var once sync.Once
+	db.slow = func() {
+		once.Do(func() {
+			db.write(func(tx *fakeTx) { tx.del("a", 3) })
+			db.write(func(tx *fakeTx) { tx.del("a", 4) })
+			db.mu.Lock()
+			defer db.mu.Unlock()
+			db.purged = len(db.log)
+		})
+	}
+	r := launch(t, newConfig(t, at, "purged", "snapshot.mode", "when_needed"), db.open)
+	r.reached(t, db)
+	db.write(func(tx *fakeTx) { tx.put("a", 1, "x") })
+	waitFor(t, "the second run", 20*time.Second, func() bool { return db.purged > 0 && r.Status().Error != "" })
+	r.reached(t, db)
+	r.end(t)
+	sameRows(t, state(t, readEvents(t, at, "purged.db.a")), db.rows("a"))
 }
 
 // A chunk is cut where it has enough bytes, and nothing of it is lost.
