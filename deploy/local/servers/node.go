@@ -1,6 +1,7 @@
 package servers
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -82,6 +83,7 @@ func (n *node) start(ctx context.Context) error {
 	if err := makeFolder(n.dir); err != nil {
 		return err
 	}
+	n.endUnknown()
 	var err error
 	if n.ports, err = choosePorts(n.path("ports"), n.preferred); err != nil {
 		return err
@@ -115,6 +117,7 @@ func (n *node) launch(ctx context.Context, cmd *exec.Cmd) (process, error) {
 		return p, p.write(n.path("pid"))
 	}
 	if err := run(cmd); err != nil {
+		n.endUnknown() // the launcher was killed, perhaps, and the server not
 		return process{}, err
 	}
 	p, alive := readProcess(n.path(n.recipe.pidFile))
@@ -123,6 +126,23 @@ func (n *node) launch(ctx context.Context, cmd *exec.Cmd) (process, error) {
 	}
 	p = processOf(p.pid)
 	return p, p.write(n.path("pid"))
+}
+
+// endUnknown kills a server of this folder that nobody knows of: one that leaves the foreground by itself, and whose
+// launcher, or who started it, was killed before its process id was kept.
+func (n *node) endUnknown() {
+	if n.recipe.pidFile == "" {
+		return
+	}
+	p, alive := readProcess(n.path(n.recipe.pidFile))
+	if !alive {
+		return
+	}
+	// The file may be old and the id another process's by now: ours has the folder in its arguments.
+	arguments, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.pid))
+	if err == nil && bytes.Contains(arguments, []byte(n.dir+"/")) {
+		p.kill()
+	}
 }
 
 func (n *node) probe(ctx context.Context) error { return n.recipe.probe(ctx, n) }
@@ -136,6 +156,7 @@ func (n *node) down(ctx context.Context) error {
 	defer unlock()
 	p, alive := readProcess(n.path("pid"))
 	if !alive {
+		n.endUnknown()
 		return nil
 	}
 	begin := time.Now()
