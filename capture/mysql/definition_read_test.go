@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	driver "github.com/go-sql-driver/mysql"
 
 	"github.com/weir-cdc/weir/deploy/local/servers"
 	"github.com/weir-cdc/weir/internal/config"
@@ -82,25 +85,47 @@ type ddlCorpusStatement struct {
 
 // TestDefinitionsAsMySQL and its sister run every statement of the corpora on a
 // real server and demand, after each, that the definitions that the parser
-// comes to are those the server shows.
+// comes to are those the server shows. Then they follow what the server wrote
+// of the statements into its log, where queries have become columns and
+// defaults of sessions are told beside, and compare once more.
 func TestDefinitionsAsMySQL(t *testing.T) {
-	followOnServer(t, servers.MySQL(t), "common.sql", "mysql.sql")
+	f := newFollower(t, servers.MySQL(t))
+	from := f.logEnd(t)
+	f.runAll(t, "common.sql", "mysql.sql")
+	f.execAll(t, "mysql-log.sql")
+	f.followLog(t, from, f.logEnd(t))
 }
 
 func TestDefinitionsAsMariaDB(t *testing.T) {
-	followOnServer(t, servers.MariaDB(t), "common.sql", "mariadb.sql")
+	f := newFollower(t, servers.MariaDB(t))
+	from := f.logEnd(t)
+	f.runAll(t, "common.sql", "mariadb.sql")
+	f.execAll(t, "mariadb-log.sql")
+	f.followLog(t, from, f.logEnd(t))
 }
 
-func followOnServer(t *testing.T, server servers.SQL, files ...string) {
-	f := newFollower(t, server)
-	n := 0
+// runAll follows the statements of files as they are.
+func (f *follower) runAll(t *testing.T, files ...string) {
 	for _, file := range files {
-		for _, s := range ddlCorpus(t, file) {
-			f.run(t, s)
-			n++
+		for i, s := range ddlCorpus(t, file) {
+			touched := f.run(t, s)
+			if i%40 == 39 {
+				touched = f.tables(t)
+			}
+			f.compare(t, s.text, touched)
 		}
 	}
-	t.Logf("%d statements", n)
+	f.compare(t, "in the end", f.tables(t))
+}
+
+// execAll only runs the statements of a file.
+func (f *follower) execAll(t *testing.T, file string) {
+	for _, s := range ddlCorpus(t, file) {
+		text := strings.ReplaceAll(s.text, "{db}", f.database)
+		if _, err := f.conn.ExecContext(f.ctx, text); err != nil {
+			t.Errorf("%s\nserver: %v", text, err)
+		}
+	}
 }
 
 // follower follows one session's statements.
@@ -111,12 +136,13 @@ type follower struct {
 	server   *ddlServer
 	catalog  *catalog
 	database string
+	at       servers.SQL
 }
 
 func newFollower(t *testing.T, server servers.SQL) *follower {
 	t.Helper()
 	ctx := t.Context()
-	f := &follower{ctx: ctx, database: server.Database(t)}
+	f := &follower{ctx: ctx, database: server.Database(t), at: server}
 	open := func() *sql.Conn {
 		c, err := server.Open(t, f.database).Conn(ctx)
 		if err != nil {
@@ -162,13 +188,14 @@ func (f *follower) session(t *testing.T) ddlSession {
 	return s
 }
 
-func (f *follower) run(t *testing.T, s ddlCorpusStatement) {
+// run runs and follows a statement, and returns the tables it touched.
+func (f *follower) run(t *testing.T, s ddlCorpusStatement) []tableName {
 	t.Helper()
 	text := strings.ReplaceAll(s.text, "{db}", f.database)
 	session := f.session(t)
 	if _, err := f.conn.ExecContext(f.ctx, text); err != nil {
 		t.Errorf("%s\nserver: %v", text, err)
-		return
+		return nil
 	}
 	effect := f.catalog.apply(parseDDL(text, session), &session)
 	if effect.statement.kind == ddlUnknown {
@@ -177,37 +204,69 @@ func (f *follower) run(t *testing.T, s ddlCorpusStatement) {
 	if doubts := len(effect.unsure) > 0; doubts != s.reread {
 		t.Errorf("%s\ndoubts are %v, want some: %v", text, effect.unsure, s.reread)
 	}
-	f.compare(t, text, effect.unsure)
+	var touched []tableName
+	for _, c := range effect.changes {
+		touched = append(touched, c.table, c.from)
+	}
+	for name := range effect.unsure {
+		f.learn(t, name)
+	}
+	return touched
 }
 
-// compare reads all tables of the databases and compares them.
-func (f *follower) compare(t *testing.T, text string, unsure map[tableName]string) {
+// learn takes a definition from the server.
+func (f *follower) learn(t *testing.T, name tableName) {
+	t.Helper()
+	d, _, err := f.server.readDefinition(f.ctx, f.reader, name, f.catalog.databases[name.database])
+	if err != nil || d == nil {
+		t.Fatalf("reading %s: %v", name, err)
+	}
+	f.catalog.put(d)
+}
+
+// tables are all that the server or the catalog has.
+func (f *follower) tables(t *testing.T) []tableName {
 	t.Helper()
 	tables, err := listTables(f.ctx, f.reader, func(db string) bool { return strings.HasPrefix(db, f.database) })
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range tables {
-		want, _, err := f.server.readDefinition(f.ctx, f.reader, name, f.catalog.databases[name.database])
-		if err != nil {
-			t.Errorf("%s\n%v", text, err)
-			continue
-		}
-		if _, ok := unsure[name]; ok {
-			f.catalog.put(want)
-			continue
-		}
-		if difference := definitionsDiffer(f.catalog.table(name), want); difference != "" {
-			t.Errorf("%s\n%s: %s", text, name, difference)
-			f.catalog.put(want) // so that the next statement is judged by itself
-		}
-	}
 	for _, d := range f.catalog.tables {
-		if name := (tableName{d.Database, d.Name}); !slices.Contains(tables, name) {
-			t.Errorf("%s\n%s is known, and the server has no such table", text, name)
-			f.catalog.remove(name)
+		tables = append(tables, tableName{d.Database, d.Name})
+	}
+	return tables
+}
+
+// compare reads tables from the server and compares them.
+func (f *follower) compare(t *testing.T, text string, tables []tableName) {
+	t.Helper()
+	for _, name := range tables {
+		if name == (tableName{}) || !strings.HasPrefix(name.database, f.database) {
+			continue // of another test on the same server
+		}
+		got := f.catalog.table(name)
+		want, _, err := f.server.readDefinition(f.ctx, f.reader, name, f.catalog.databases[name.database])
+		switch {
+		case isNoTable(err) || err == nil && want == nil:
+			if got != nil {
+				t.Errorf("%s\n%s is known, and the server has no such table", text, name)
+				f.catalog.remove(name)
+			}
+		case err != nil:
+			t.Errorf("%s\n%v", text, err)
+		default:
+			if difference := definitionsDiffer(got, want); difference != "" {
+				t.Errorf("%s\n%s: %s", text, name, difference)
+				f.catalog.put(want) // so that the next statement is judged by itself
+			}
 		}
 	}
+}
+
+// isNoTable knows the test's driver's errors of what does not exist.
+func isNoTable(err error) bool {
+	var server *driver.MySQLError
+	return errors.As(err, &server) && (server.Number == 1146 || server.Number == 1049)
 }
 
 // definitionsDiffer says in what two definitions differ that makes a difference.
@@ -240,34 +299,16 @@ func asJSON(v any) []byte {
 	return b
 }
 
-// TestDefinitionsFromMySQLsLog and its sister run all statements, then follow
-// what the server wrote of them into its log, where queries have become columns
-// and defaults of sessions are told beside, and compare with the server at the
-// end.
-func TestDefinitionsFromMySQLsLog(t *testing.T) {
-	followLog(t, servers.MySQL(t), false, "common.sql", "mysql.sql", "mysql-log.sql")
-}
-
-func TestDefinitionsFromMariaDBsLog(t *testing.T) {
-	followLog(t, servers.MariaDB(t), true, "common.sql", "mariadb.sql", "mariadb-log.sql")
-}
-
-func followLog(t *testing.T, sql servers.SQL, mariadb bool, files ...string) {
-	f := newFollower(t, sql)
-	s := &Source{srv: &server{mariadb: mariadb}, conn: Connection{
-		Host: sql.Host, Port: sql.Port, User: sql.User, ServerID: 1, ConnectTimeout: time.Minute, KeepAlive: time.Second,
-		Password: config.NewSecret(sql.Password),
+// followLog follows the statements of a part of the log, from the state before
+// them.
+func (f *follower) followLog(t *testing.T, from, to position) {
+	t.Helper()
+	f.catalog = newCatalog(f.server.caseless)
+	f.catalog.server, f.catalog.databases = f.server.locale, map[string]ddlLocale{}
+	s := &Source{srv: &server{mariadb: f.server.mariadb}, conn: Connection{
+		Host: f.at.Host, Port: f.at.Port, User: f.at.User, ServerID: 1, ConnectTimeout: time.Minute, KeepAlive: time.Second,
+		Password: config.NewSecret(f.at.Password),
 	}}
-	from := f.logEnd(t)
-	for _, file := range files {
-		for _, st := range ddlCorpus(t, file) {
-			text := strings.ReplaceAll(st.text, "{db}", f.database)
-			if _, err := f.conn.ExecContext(f.ctx, text); err != nil {
-				t.Errorf("%s\nserver: %v", text, err)
-			}
-		}
-	}
-	to := f.logEnd(t)
 	statements := 0
 	for st, err := range s.statements(f.ctx, f.server, &from, &to) {
 		if err != nil {
@@ -287,12 +328,7 @@ func followLog(t *testing.T, sql servers.SQL, mariadb bool, files ...string) {
 	if statements < 100 {
 		t.Errorf("only %d statements were in the log", statements)
 	}
-	for key := range f.catalog.tables {
-		if !strings.HasPrefix(key.database, f.database) {
-			delete(f.catalog.tables, key) // of another test on the same server
-		}
-	}
-	f.compare(t, "in the end", nil)
+	f.compare(t, "at the log's end", f.tables(t))
 }
 
 // logEnd is the end of the server's log.
