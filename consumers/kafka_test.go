@@ -43,6 +43,7 @@ func onKafka(addr, topic, name string, s *target, more ...string) setup {
 // TestLagReachesZeroPastTransactionMarkers: the last offset of a transactional
 // topic is a marker, which is no record.
 func TestLagReachesZeroPastTransactionMarkers(t *testing.T) {
+	t.Parallel()
 	addr, topic, name, cl := realTopic(t, nil)
 	tx := connect(t, addr, kgo.TransactionalID(topic))
 	for i := range 4 {
@@ -78,6 +79,7 @@ func TestLagReachesZeroPastTransactionMarkers(t *testing.T) {
 
 // TestOpenTransactionsAreNotRead until they are committed.
 func TestOpenTransactionsAreNotRead(t *testing.T) {
+	t.Parallel()
 	addr, topic, name, _ := realTopic(t, nil)
 	tx := connect(t, addr, kgo.TransactionalID(topic))
 	if err := tx.BeginTransaction(); err != nil {
@@ -107,6 +109,7 @@ func TestOpenTransactionsAreNotRead(t *testing.T) {
 // TestTwoRunnersShareTheGroup: partitions move, nothing is lost, and each is
 // worked on by one of them.
 func TestTwoRunnersShareTheGroup(t *testing.T) {
+	t.Parallel()
 	addr, topic, name, cl := realTopic(t, nil)
 	s := newTarget()
 	a := onKafka(addr, topic, name, s).build(t)
@@ -160,6 +163,7 @@ func TestTwoRunnersShareTheGroup(t *testing.T) {
 // 5 s though the target of this one hangs and is deaf, and what this one had
 // not committed stays uncommitted, also when its write comes back.
 func TestRevokeUnderAStuckWriter(t *testing.T) {
+	t.Parallel()
 	addr, topic, name, cl := realTopic(t, nil)
 	stuck := newTarget()
 	inside, release := make(chan bool, 10), make(chan bool)
@@ -215,6 +219,7 @@ func TestRevokeUnderAStuckWriter(t *testing.T) {
 // TestALeaseThatEndedCommitsNothing: the broker would accept it, since the
 // member is in the group and the generation is the current one.
 func TestALeaseThatEndedCommitsNothing(t *testing.T) {
+	t.Parallel()
 	addr, topic, name, cl := realTopic(t, nil)
 	g := newGate(name, commitTimeout, kgo.NewOffset().AtStart())
 	leases := make(chan *Lease, 10)
@@ -243,6 +248,7 @@ func TestALeaseThatEndedCommitsNothing(t *testing.T) {
 
 // TestAZombieIsFenced: a member that the group has removed burns its client.
 func TestAZombieIsFenced(t *testing.T) {
+	t.Parallel()
 	addr, topic, name, cl := realTopic(t, nil)
 	g := newGate(name, commitTimeout, kgo.NewOffset().AtStart())
 	leases := make(chan *Lease, 10)
@@ -276,6 +282,7 @@ func TestAZombieIsFenced(t *testing.T) {
 
 // TestDeadLettersComeBeforeTheirOffset: errors.tolerance=all.
 func TestDeadLettersComeBeforeTheirOffset(t *testing.T) {
+	t.Parallel()
 	addr, topic, name, cl := realTopic(t, nil)
 	at := time.UnixMilli(1_700_000_000_123)
 	bad := &kgo.Record{Topic: topic, Key: []byte(`{"id":2}`), Value: []byte(`{"id":2,`), Timestamp: at, Headers: []kgo.RecordHeader{{Key: "h", Value: []byte("v")}}}
@@ -325,6 +332,7 @@ func TestDeadLettersComeBeforeTheirOffset(t *testing.T) {
 // TestAnOffsetWaitsForItsDeadLetter: while the dead letter topic does not take
 // the record, its offset is not committed.
 func TestAnOffsetWaitsForItsDeadLetter(t *testing.T) {
+	t.Parallel()
 	addr, topic, name, cl := realTopic(t, nil)
 	produce(t, cl, flat(topic, 0, 1, 1), &kgo.Record{Topic: topic, Key: []byte(`{"id":2}`), Value: []byte(strings.Repeat("x", 5000))}, flat(topic, 0, 3, 1))
 	dlq := servers.Unique(t, "letters")
@@ -355,6 +363,7 @@ func TestAnOffsetWaitsForItsDeadLetter(t *testing.T) {
 // TestTombstoneHorizon: a sink that comes back after deletes may be gone
 // refuses; a mark of a reset lifts that once.
 func TestTombstoneHorizon(t *testing.T) {
+	t.Parallel()
 	hour := strconv.FormatInt(time.Hour.Milliseconds(), 10)
 	addr, topic, name, cl := realTopic(t, map[string]string{"cleanup.policy": "compact", "delete.retention.ms": hour, "message.timestamp.before.max.ms": strconv.FormatInt(1<<50, 10)})
 	old := func(part int32, id int) *kgo.Record {
@@ -427,6 +436,7 @@ func setMarks(t testing.TB, cl *kgo.Client, group, topic string, since time.Time
 
 // TestRecordsThatWereRemovedUnread stop their partition.
 func TestRecordsThatWereRemovedUnread(t *testing.T) {
+	t.Parallel()
 	addr, topic, name, cl := realTopic(t, nil)
 	s := newTarget()
 	r := onKafka(addr, topic, name, s).build(t)
@@ -457,6 +467,7 @@ func TestRecordsThatWereRemovedUnread(t *testing.T) {
 
 // TestATopicThatWasCreatedAgain is not read on from the old offset.
 func TestATopicThatWasCreatedAgain(t *testing.T) {
+	t.Parallel()
 	addr, topic, name, cl := realTopic(t, nil)
 	produce(t, cl, flat(topic, 0, 1, 1), flat(topic, 0, 2, 1))
 	s := newTarget()

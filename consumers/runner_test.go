@@ -10,6 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/goleak"
+
 	"github.com/weir-cdc/weir/internal/admin"
 	"github.com/weir-cdc/weir/internal/cdc"
 	"github.com/weir-cdc/weir/internal/sink"
@@ -43,6 +46,28 @@ func TestEverythingIsWrittenInOrderAndCommitted(t *testing.T) {
 			t.Errorf("partition %d: committed %d with %q", o.Partition, o.At, o.Metadata)
 		}
 	}
+}
+
+// TestNothingIsLeftRunning after a stop.
+func TestNothingIsLeftRunning(t *testing.T) {
+	_, addr := fake(t, "t")
+	cl := connect(t, addr)
+	produce(t, cl, flat("t", 0, 1, 1), &kgo.Record{Topic: "t", Partition: 1, Value: []byte("{")})
+	before := goleak.IgnoreCurrent()
+	r := setup{addr: addr, writer: newTarget(), properties: map[string]string{"topics": "t", "errors.tolerance": "all"}}.build(t)
+	stop := start(t, r)
+	caughtUp(t, r, 3)
+	r.Restart()
+	eventually(t, func() error {
+		if len(r.Status().Tasks) == 3 {
+			return errors.New("not restarted")
+		}
+		return nil
+	})
+	caughtUp(t, r, 3)
+	stop()
+	// The fake broker answers connections that were closed a little longer.
+	goleak.VerifyNone(t, before, goleak.IgnoreAnyFunction("github.com/twmb/franz-go/pkg/kfake.(*clientConn).read"), goleak.IgnoreAnyFunction("github.com/twmb/franz-go/pkg/kfake.(*clientConn).write"))
 }
 
 func TestAFailedWriteIsRepeatedUntilItSucceeds(t *testing.T) {
