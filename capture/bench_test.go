@@ -2,19 +2,24 @@ package capture
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 
+	"github.com/weir-cdc/weir/deploy/local/servers"
 	"github.com/weir-cdc/weir/internal/cdc"
 )
 
@@ -205,4 +210,50 @@ func must(b *testing.B, err error) {
 func newBenchStream(b *testing.B, c Config, db *fakeDB) *stream {
 	b.Helper()
 	return newStreamWith(b, c, db, Options{Log: zap.NewNop(), Registerer: prometheus.NewRegistry()})
+}
+
+// BenchmarkTail is the time from a commit at the source until a read-committed
+// consumer has its event, at 500 transactions a second, through Apache Kafka.
+// Bar: p99 below 50 ms.
+func BenchmarkTail(b *testing.B) {
+	at := servers.Kafka(b)
+	prefix := servers.Unique(b, "tail")
+	db := newFakeDB(newFakeTable(prefix, "a", true))
+	config := newConfig(b, at, prefix, "topic.creation.default.partitions", "1")
+	capture := New(config, db.open, Options{Log: zap.NewNop(), Registerer: prometheus.NewRegistry()})
+	ctx, cancel := context.WithCancel(b.Context())
+	done := make(chan error, 1)
+	go func() { done <- capture.Run(ctx) }()
+	b.Cleanup(func() { cancel(); <-done })
+	waitFor(b, "the start", 30*time.Second, func() bool { return capture.Status().Position != nil })
+	consumer, err := kgo.NewClient(kgo.SeedBrokers(at), kgo.ConsumeTopics(prefix+".db.a"), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxWait(time.Second))
+	must(b, err)
+	defer consumer.Close()
+	var committed sync.Map
+	var took []time.Duration
+	for b.Loop() {
+		const count = 1000
+		first := db.counter
+		go func() {
+			for range count {
+				db.write(func(tx *fakeTx) {
+					committed.Store(db.counter+1, time.Now())
+					tx.put("a", db.counter%100, "x")
+				})
+				time.Sleep(2 * time.Millisecond)
+			}
+		}()
+		for seen := first; seen < first+count; {
+			consumer.PollFetches(ctx).EachRecord(func(r *kgo.Record) {
+				e := parseEvent(b, r)
+				since, _ := committed.Load(e.after.n)
+				took = append(took, time.Since(since.(time.Time)))
+				seen = e.after.n
+			})
+		}
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
+	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
+	b.ReportMetric(0, "ns/op")
 }
