@@ -93,7 +93,7 @@ func byPartition(records []Record) map[partition][]Record {
 	return out
 }
 
-// run compares until the first difference that is not excepted.
+// run compares until there are as many differences as are asked for.
 func (k *comparison) run(want, got []Record) {
 	wanted, gotten := byPartition(k.keep(want, wrongOfDebezium)), byPartition(k.keep(got, missingOfDebezium))
 	all := maps.Clone(wanted)
@@ -149,8 +149,9 @@ func (k *comparison) records(want, got []Record) bool {
 			}
 			return false
 		}
-		k.report.Difference = &d
-		return false
+		if !k.report.differs(&d) {
+			return false
+		}
 	}
 	return true
 }
@@ -182,8 +183,7 @@ func (k *comparison) record(d Difference) bool {
 		if k.masked(&d) || k.excepted(&d) {
 			return true
 		}
-		k.report.Difference = &d
-		return false
+		return k.report.differs(&d)
 	}
 	if !differences("key", textOf(d.want.Key), textOf(d.got.Key), each) || !differences("value", textOf(d.want.Value), textOf(d.got.Value), each) {
 		return false

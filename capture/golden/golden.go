@@ -12,6 +12,8 @@ import (
 type Options struct {
 	// Part is the only part to compare; "" is both.
 	Part Part
+	// Differences is how many of a case to show.
+	Differences int
 	// Parallel is how many cases to compare at the same time.
 	Parallel int
 	Log      *zap.Logger
@@ -48,7 +50,7 @@ func compare(ctx context.Context, folder string, o *Options) *Report {
 	if err != nil {
 		return &Report{Case: folder, Err: err}
 	}
-	r := &Report{Case: c.Name}
+	r := &Report{Case: c.Name, limit: o.Differences}
 	log := o.Log.Named(c.Name)
 	if o.Part != PartSnapshot {
 		if err := c.CompareStream(ctx, log, r); err != nil {

@@ -15,10 +15,13 @@ type Report struct {
 	Stream, Snapshot, Beyond int
 	// Excepted counts what differs as documented.
 	Excepted []Excepted
-	// Difference is the first that is not; Err says why a part could not be run.
-	Difference *Difference
-	Err        error
-	Took       time.Duration
+	// Differences are the first that are not, as many as were asked for; Err says
+	// why a part could not be run.
+	Differences []*Difference
+	Err         error
+	Took        time.Duration
+
+	limit int // of Differences
 }
 
 // Excepted counts one documented difference.
@@ -28,7 +31,7 @@ type Excepted struct {
 }
 
 // Passed reports whether nothing differs but what is documented.
-func (r *Report) Passed() bool { return r.Difference == nil && r.Err == nil }
+func (r *Report) Passed() bool { return len(r.Differences) == 0 && r.Err == nil }
 
 func (r *Report) count(p Part) {
 	if p == PartStream {
@@ -36,6 +39,13 @@ func (r *Report) count(p Part) {
 	} else {
 		r.Snapshot++
 	}
+}
+
+// differs takes a difference and reports whether to look for more.
+func (r *Report) differs(d *Difference) bool {
+	kept := *d
+	r.Differences = append(r.Differences, &kept)
+	return len(r.Differences) < r.limit
 }
 
 func (r *Report) except(name, reason string) {
@@ -60,8 +70,8 @@ func (r *Report) String() string {
 	for _, e := range r.Excepted {
 		fmt.Fprintf(&b, "  %d × %s: %s\n", e.Count, e.Name, e.Reason)
 	}
-	if r.Difference != nil {
-		b.WriteString(r.Difference.String())
+	for _, d := range r.Differences {
+		b.WriteString(d.String())
 	}
 	if r.Err != nil {
 		fmt.Fprintf(&b, "  %s\n", strings.ReplaceAll(r.Err.Error(), "\n", "\n  "))

@@ -29,6 +29,7 @@ difference in full. The exit code is 1 if any differs.
 func main() {
 	part := flag.String("part", "", "only the stream (which needs no server) or only the snapshot")
 	parallel := flag.Int("parallel", 4, "how many cases to compare at the same time")
+	differences := flag.Int("differences", 1, "how many differences of a case to print")
 	verbose := flag.Bool("v", false, "the captures' logs, on standard error")
 	flag.Usage = func() {
 		fmt.Fprint(flag.CommandLine.Output(), usage)
@@ -41,7 +42,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	o := golden.Options{Part: golden.Part(*part), Parallel: *parallel, Log: logger(*verbose)}
+	o := golden.Options{Part: golden.Part(*part), Parallel: *parallel, Differences: *differences, Log: logger(*verbose)}
 	switch differ, err := run(ctx, o, flag.Arg(0), flag.Args()[1:]); {
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "golden:", err)
