@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
@@ -39,13 +40,10 @@ const (
 // jsonMaxDepth is how deep the server lets documents nest.
 const jsonMaxDepth = 100
 
-// jsonText appends the text of binary JSON. budget is what of the document's
-// bytes is not yet accounted for, so that a malformed one that says its parts
+// jsonLimits end the reading of a malformed document. budget is what of the
+// document's bytes is not yet accounted for, so that one that says its parts
 // again and again ends.
-type jsonText struct {
-	dst           []byte
-	budget, depth int
-}
+type jsonLimits struct{ budget, depth int }
 
 // appendJSON appends the text of a JSON column's binary value; no bytes at all
 // are the null that the server puts in place of an invalid one.
@@ -53,58 +51,55 @@ func appendJSON(dst, d []byte) ([]byte, error) {
 	if len(d) == 0 {
 		return append(dst, "null"...), nil
 	}
-	w := jsonText{dst: dst, budget: len(d)}
-	err := w.value(d[0], d[1:])
-	return w.dst, err
+	w := jsonLimits{budget: len(d)}
+	return w.value(dst, d[0], d[1:])
 }
 
 // spend accounts for n bytes of the document.
-func (w *jsonText) spend(n int) bool {
+func (w *jsonLimits) spend(n int) bool {
 	w.budget -= n
 	return w.budget >= 0
 }
 
-func (w *jsonText) value(typ byte, d []byte) error {
+// value appends one value.
+func (w *jsonLimits) value(dst []byte, typ byte, d []byte) ([]byte, error) {
 	switch typ {
 	case jsonSmallObject, jsonLargeObject, jsonSmallArray, jsonLargeArray:
-		return w.container(typ, d)
+		return w.container(dst, typ, d)
 	case jsonString:
 		size, n := jsonLength(d)
 		if n == 0 || !w.spend(size) {
-			return errJSON
+			return dst, errJSON
 		}
-		w.dst = appendJSONString(w.dst, d[n:n+size])
-		return nil
+		return appendJSONText(dst, d, n, size), nil
 	case jsonOpaque:
-		return w.opaque(d)
+		return w.opaque(dst, d)
 	}
 	if len(d) < jsonWidth(typ) {
-		return errJSON
+		return dst, errJSON
 	}
 	switch typ {
 	case jsonLiteral:
 		if d[0] > 2 {
-			return errJSON
+			return dst, errJSON
 		}
-		w.dst = append(w.dst, [...]string{"null", "true", "false"}[d[0]]...)
+		return append(dst, [...]string{"null", "true", "false"}[d[0]]...), nil
 	case jsonInt16:
-		w.dst = strconv.AppendInt(w.dst, int64(int16(binary.LittleEndian.Uint16(d))), 10)
+		return strconv.AppendInt(dst, int64(int16(binary.LittleEndian.Uint16(d))), 10), nil
 	case jsonUint16:
-		w.dst = strconv.AppendUint(w.dst, uint64(binary.LittleEndian.Uint16(d)), 10)
+		return strconv.AppendUint(dst, uint64(binary.LittleEndian.Uint16(d)), 10), nil
 	case jsonInt32:
-		w.dst = strconv.AppendInt(w.dst, int64(int32(binary.LittleEndian.Uint32(d))), 10)
+		return strconv.AppendInt(dst, int64(int32(binary.LittleEndian.Uint32(d))), 10), nil
 	case jsonUint32:
-		w.dst = strconv.AppendUint(w.dst, uint64(binary.LittleEndian.Uint32(d)), 10)
+		return strconv.AppendUint(dst, uint64(binary.LittleEndian.Uint32(d)), 10), nil
 	case jsonInt64:
-		w.dst = strconv.AppendInt(w.dst, int64(binary.LittleEndian.Uint64(d)), 10)
+		return strconv.AppendInt(dst, int64(binary.LittleEndian.Uint64(d)), 10), nil
 	case jsonUint64:
-		w.dst = strconv.AppendUint(w.dst, binary.LittleEndian.Uint64(d), 10)
+		return strconv.AppendUint(dst, binary.LittleEndian.Uint64(d), 10), nil
 	case jsonDouble:
-		w.dst = appendServerDouble(w.dst, math.Float64frombits(binary.LittleEndian.Uint64(d)))
-	default:
-		return fmt.Errorf("%w: type %d", errJSON, typ)
+		return appendServerDouble(dst, math.Float64frombits(binary.LittleEndian.Uint64(d))), nil
 	}
-	return nil
+	return dst, fmt.Errorf("%w: type %d", errJSON, typ)
 }
 
 func jsonWidth(typ byte) int {
@@ -137,96 +132,98 @@ func jsonLength(d []byte) (size, n int) {
 
 // jsonContainer is an object or array: count, size, then for an object the
 // offset and length of each key, then the type and offset (or the value itself,
-// where it fits) of each value.
+// where it fits) of each value. keys and entries are what of these was not read.
 type jsonContainer struct {
 	d             []byte
 	width, count  int
 	object        bool
-	keys, entries int // where they start
+	keys, entries []byte
+	start         int // of the keys and values themselves
 }
 
-func newJSONContainer(typ byte, d []byte) (jsonContainer, error) {
-	c := jsonContainer{d: d, width: 2, object: typ <= jsonLargeObject}
+func newJSONContainer(typ byte, d []byte) (c jsonContainer, ok bool) {
+	c = jsonContainer{d: d, width: 2, object: typ <= jsonLargeObject}
 	if typ == jsonLargeObject || typ == jsonLargeArray {
 		c.width = 4
 	}
 	if len(d) < 2*c.width {
-		return c, errJSON
+		return c, false
 	}
 	c.count = jsonOffset(d, c.width)
-	c.keys = 2 * c.width
-	c.entries = c.keys
 	if c.count > len(d) {
-		return c, errJSON
+		return c, false
 	}
+	keys := 2 * c.width
+	entries := keys
 	if c.object {
-		c.entries += c.count * (c.width + 2)
+		entries += c.count * (c.width + 2)
 	}
-	if c.entries+c.count*(c.width+1) > len(d) {
-		return c, errJSON
+	c.start = entries + c.count*(c.width+1)
+	if c.start > len(d) {
+		return c, false
 	}
-	return c, nil
+	c.keys, c.entries = d[keys:entries], d[entries:c.start]
+	return c, true
 }
 
-// key is the name of member i.
-func (c *jsonContainer) key(i int) ([]byte, error) {
-	k := c.d[c.keys+i*(c.width+2):]
-	at, n := jsonOffset(k, c.width), int(binary.LittleEndian.Uint16(k[c.width:]))
-	if at > len(c.d) || n > len(c.d)-at {
-		return nil, errJSON
+// key reads where the next member's name lies in d.
+func (c *jsonContainer) key() (at, n int, ok bool) {
+	k := c.keys
+	if c.width == 2 {
+		at, n, c.keys = int(binary.LittleEndian.Uint16(k)), int(binary.LittleEndian.Uint16(k[2:])), k[4:]
+	} else {
+		at, n, c.keys = int(binary.LittleEndian.Uint32(k)), int(binary.LittleEndian.Uint16(k[4:])), k[6:]
 	}
-	return c.d[at : at+n], nil
+	return at, n, at+n <= len(c.d)
 }
 
-// value is the type and the bytes of member or element i.
-func (c *jsonContainer) value(i int) (typ byte, d []byte, err error) {
-	v := c.d[c.entries+i*(c.width+1):]
-	if jsonInline(v[0], c.width) {
-		return v[0], v[1 : 1+c.width], nil
+// value reads the type and the bytes of the next member or element.
+func (c *jsonContainer) value() (typ byte, d []byte, ok bool) {
+	v := c.entries
+	typ, c.entries = v[0], v[c.width+1:]
+	if typ >= jsonLiteral && typ <= jsonUint32 && jsonInline(typ, c.width) {
+		return typ, v[1 : 1+c.width], true
 	}
 	at := jsonOffset(v[1:], c.width)
-	if at < c.entries+c.count*(c.width+1) || at > len(c.d) {
-		return 0, nil, errJSON
+	if at < c.start || at > len(c.d) {
+		return 0, nil, false
 	}
-	return v[0], c.d[at:], nil
+	return typ, c.d[at:], true
 }
 
-func (w *jsonText) container(typ byte, d []byte) error {
-	c, err := newJSONContainer(typ, d)
-	if err != nil {
-		return err
-	}
-	if w.depth++; w.depth > jsonMaxDepth || !w.spend(c.count) {
-		return errJSON
+func (w *jsonLimits) container(dst []byte, typ byte, d []byte) ([]byte, error) {
+	c, ok := newJSONContainer(typ, d)
+	if w.depth++; !ok || w.depth > jsonMaxDepth || !w.spend(c.count) {
+		return dst, errJSON
 	}
 	open, end := byte('['), byte(']')
 	if c.object {
 		open, end = '{', '}'
 	}
-	for i := range c.count {
-		w.dst = append(w.dst, open)
+	for range c.count {
+		dst = append(dst, open)
 		open = ','
 		if c.object {
-			key, err := c.key(i)
-			if err != nil || !w.spend(len(key)) {
-				return errJSON
+			at, n, ok := c.key()
+			if !ok || !w.spend(n) {
+				return dst, errJSON
 			}
-			w.dst = append(appendJSONString(w.dst, key), ':')
+			dst = append(appendJSONText(dst, d, at, n), ':')
 		}
-		typ, v, err := c.value(i)
-		if err == nil {
-			err = w.value(typ, v)
+		typ, v, ok := c.value()
+		if !ok {
+			return dst, errJSON
 		}
-		if err != nil {
-			return err
+		var err error
+		if dst, err = w.value(dst, typ, v); err != nil {
+			return dst, err
 		}
 	}
 	if c.count == 0 {
-		w.dst = append(w.dst, open)
+		dst = append(dst, open)
 	}
-	w.dst = append(w.dst, end)
 	w.depth--
-	return nil
+	return append(dst, end), nil
 }
 
 func jsonInline(typ byte, width int) bool {
@@ -249,66 +246,63 @@ func jsonOffset(d []byte, width int) int {
 // opaque appends a value of a type that JSON does not have: a number or a
 // quoted text for decimals and temporal types, what the server calls base64 for
 // the rest.
-func (w *jsonText) opaque(d []byte) error {
+func (w *jsonLimits) opaque(dst, d []byte) ([]byte, error) {
 	if len(d) == 0 {
-		return errJSON
+		return dst, errJSON
 	}
 	typ, d := columnType(d[0]), d[1:]
 	size, n := jsonLength(d)
 	if n == 0 || !w.spend(size) {
-		return errJSON
+		return dst, errJSON
 	}
 	d = d[n : n+size]
 	switch typ {
 	case typeNewDecimal:
-		return w.decimal(d)
+		return appendJSONDecimal(dst, d)
 	case typeDate, typeTime, typeDatetime, typeTimestamp:
 		if len(d) != 8 {
-			return errJSON
+			return dst, errJSON
 		}
-		w.temporal(typ, int64(binary.LittleEndian.Uint64(d)))
-		return nil
+		return appendJSONTemporal(dst, typ, int64(binary.LittleEndian.Uint64(d))), nil
 	}
-	w.dst = strconv.AppendUint(append(w.dst, `"base64:type`...), uint64(typ), 10)
-	w.dst = append(appendServerBase64(append(w.dst, ':'), d), '"')
-	return nil
+	dst = strconv.AppendUint(append(dst, `"base64:type`...), uint64(typ), 10)
+	return append(appendServerBase64(append(dst, ':'), d), '"'), nil
 }
 
-// decimal appends a DECIMAL: its precision, its scale, its digits.
-func (w *jsonText) decimal(d []byte) error {
+// appendJSONDecimal appends a DECIMAL: its precision, its scale, its digits.
+func appendJSONDecimal(dst, d []byte) ([]byte, error) {
 	if len(d) < 2 {
-		return errJSON
+		return dst, errJSON
 	}
 	l := newDecimalLayout(int(d[0]), int(d[1]))
 	if l == nil || len(d)-2 < l.size {
-		return errJSON
+		return dst, errJSON
 	}
-	w.dst = l.appendText(w.dst, d[2:])
-	return nil
+	return l.appendText(dst, d[2:]), nil
 }
 
-// temporal appends a packed date, time or both, always with six digits of
-// fraction where there is a time.
-func (w *jsonText) temporal(typ columnType, packed int64) {
-	w.dst = append(w.dst, '"')
+// appendJSONTemporal appends a packed date, time or both, always with six
+// digits of fraction where there is a time.
+func appendJSONTemporal(dst []byte, typ columnType, packed int64) []byte {
+	dst = append(dst, '"')
 	if packed < 0 {
-		w.dst, packed = append(w.dst, '-'), -packed
+		dst, packed = append(dst, '-'), -packed
 	}
 	us, hms := uint64(packed&0xffffff), packed>>24
 	if typ != typeTime {
 		ymd := hms >> 17
 		month := ymd >> 5
-		w.dst = appendDate(w.dst, date{int(month / 13 % 10000), int(month % 13), int(ymd & 31)})
+		dst = appendDate(dst, date{int(month / 13 % 10000), int(month % 13), int(ymd & 31)})
 		hms &= 1<<17 - 1
 	}
 	if typ != typeDate {
 		if typ != typeTime {
-			w.dst = append(w.dst, ' ')
+			dst = append(dst, ' ')
 		}
-		w.dst = appendClock(w.dst, uint64(hms>>12), uint64(hms>>6&63), uint64(hms&63))
-		w.dst = appendDigits(append(w.dst, '.'), us%1e6, 6)
+		dst = appendClock(dst, uint64(hms>>12), uint64(hms>>6&63), uint64(hms&63))
+		dst = appendDigits(append(dst, '.'), us%1e6, 6)
 	}
-	w.dst = append(w.dst, '"')
+	return append(dst, '"')
 }
 
 // appendClock appends 838:59:59.
@@ -337,17 +331,19 @@ func appendServerBase64(dst, d []byte) []byte {
 // digits that mean f, with an exponent below 1e-15, and from 1e15 on where there
 // is no fraction.
 func appendServerDouble(dst []byte, f float64) []byte {
+	if a := math.Abs(f); a >= 1e-4 && a < 1e11 {
+		// A decimal of at most 15 digits that is nearest to f is the shortest: the
+		// quotient of two exact numbers is the nearest to theirs.
+		if n := math.Round(f * 1e4); n/1e4 == f {
+			return appendFixed(dst, int64(n))
+		}
+		return strconv.AppendFloat(dst, f, 'f', -1, 64)
+	}
 	var buf [32]byte
 	s := strconv.AppendFloat(buf[:0], f, 'e', -1, 64)
-	e := len(s) - 1
-	for s[e] != 'e' {
-		e--
-	}
+	e := bytes.IndexByte(s, 'e')
 	exponent, _ := strconv.Atoi(string(s[e+1:]))
-	digits := e
-	if s[0] == '-' {
-		digits--
-	}
+	digits := len(bytes.TrimLeft(s[:e], "-"))
 	digits = max(digits-1, 1) // without the point
 	if exponent >= 15 && exponent >= digits-1 || exponent < -15 {
 		dst = append(append(dst, s[:e]...), 'e')
@@ -355,18 +351,52 @@ func appendServerDouble(dst []byte, f float64) []byte {
 	}
 	at := len(dst)
 	dst = strconv.AppendFloat(dst, f, 'f', -1, 64)
-	for _, c := range dst[at:] {
-		if c == '.' {
-			return dst
-		}
+	if bytes.IndexByte(dst[at:], '.') >= 0 {
+		return dst
 	}
 	return append(dst, ".0"...)
+}
+
+// appendFixed appends n/10000 with at least one digit behind the point.
+func appendFixed(dst []byte, n int64) []byte {
+	if n < 0 {
+		dst, n = append(dst, '-'), -n
+	}
+	dst = append(strconv.AppendInt(dst, n/1e4, 10), '.')
+	n %= 1e4
+	dst = append(dst, byte('0'+n/1000), byte('0'+n/100%10), byte('0'+n/10%10), byte('0'+n%10))
+	end := len(dst)
+	for dst[end-1] == '0' && dst[end-2] != '.' {
+		end--
+	}
+	return dst[:end]
 }
 
 const (
 	ones  = 0x0101010101010101
 	highs = 0x8080808080808080
 )
+
+// special marks, in each byte's high bit, what the server escapes in a string:
+// control characters, the quote and the backslash. The lowest mark is exact.
+func special(x uint64) uint64 {
+	quote, slash := x^ones*'"', x^ones*'\\'
+	return ((x-ones*0x20)&^x | (quote-ones)&^quote | (slash-ones)&^slash) & highs
+}
+
+// appendJSONText appends the n bytes at at of d as a string. Most are short: one
+// of up to eight is looked at, and written, at once.
+func appendJSONText(dst, d []byte, at, n int) []byte {
+	if n <= 8 && len(d)-at >= 8 {
+		x := binary.LittleEndian.Uint64(d[at:])
+		rest := ^uint64(0) << (8 * n)
+		if special(x&^rest|ones*'a'&rest) == 0 {
+			dst = binary.LittleEndian.AppendUint64(append(dst, '"'), x)
+			return append(dst[:len(dst)-8+n], '"')
+		}
+	}
+	return appendJSONString(dst, d[at:at+n])
+}
 
 // appendJSONString appends s as the server quotes it: only what has to be is
 // escaped.
@@ -388,9 +418,7 @@ func appendJSONString(dst, s []byte) []byte {
 func plainPrefix(s []byte) int {
 	i := 0
 	for ; i+8 <= len(s); i += 8 {
-		x := binary.LittleEndian.Uint64(s[i:])
-		quote, slash := x^ones*'"', x^ones*'\\'
-		if m := ((x-ones*0x20)&^x | (quote-ones)&^quote | (slash-ones)&^slash) & highs; m != 0 {
+		if m := special(binary.LittleEndian.Uint64(s[i:])); m != 0 {
 			return i + bits.TrailingZeros64(m)/8
 		}
 	}
@@ -423,25 +451,35 @@ func appendEscape(dst []byte, c byte) []byte {
 // appendCompactJSON appends the server's text of a JSON value without the
 // spaces outside of its strings.
 func appendCompactJSON(dst, text []byte) []byte {
+	start := 0
 	for i := 0; i < len(text); {
-		c := text[i]
-		if c != '"' {
-			if c != ' ' {
-				dst = append(dst, c)
-			}
+		switch text[i] {
+		case '"':
+			i = endOfString(text, i+1)
+		case ' ':
+			dst = append(dst, text[start:i]...)
 			i++
-			continue
+			start = i
+		default:
+			i++
 		}
-		end := i + 1
-		for end < len(text) && text[end] != '"' {
-			if text[end] == '\\' {
-				end++
-			}
-			end++
-		}
-		end = min(end+1, len(text))
-		dst = append(dst, text[i:end]...)
-		i = end
 	}
-	return dst
+	return append(dst, text[start:]...)
+}
+
+// endOfString finds what is behind the string whose content begins at i.
+func endOfString(text []byte, i int) int {
+	for i < len(text) {
+		i += plainPrefix(text[i:])
+		switch {
+		case i >= len(text):
+		case text[i] == '"':
+			return i + 1
+		case text[i] == '\\':
+			i += 2
+		default:
+			i++
+		}
+	}
+	return len(text)
 }

@@ -47,9 +47,8 @@ func appendPatchedJSON(dst, doc, diffs []byte) ([]byte, error) {
 	if c.bad {
 		return dst, errJSON
 	}
-	w := jsonText{dst: dst, budget: 2*len(doc) + len(diffs)}
-	err := root.text(&w)
-	return w.dst, err
+	w := jsonLimits{budget: 2*len(doc) + len(diffs)}
+	return root.text(dst, &w)
 }
 
 // jsonNode is a value of a document that changes. Its members are read when a
@@ -75,55 +74,55 @@ func (n *jsonNode) open() error {
 	if n.typ > jsonLargeArray {
 		return fmt.Errorf("%w: a change inside of what is no object or array", errJSON)
 	}
-	c, err := newJSONContainer(n.typ, n.raw)
-	if err != nil {
-		return err
+	c, ok := newJSONContainer(n.typ, n.raw)
+	if !ok {
+		return errJSON
 	}
 	n.read, n.object = true, c.object
-	for i := range c.count {
-		var m jsonMember
+	for range c.count {
+		m := jsonMember{node: &jsonNode{}}
 		if c.object {
-			if m.key, err = c.key(i); err != nil {
-				return err
+			at, size, ok := c.key()
+			if !ok {
+				return errJSON
 			}
+			m.key = c.d[at : at+size]
 		}
-		typ, raw, err := c.value(i)
-		if err != nil {
-			return err
+		if m.node.typ, m.node.raw, ok = c.value(); !ok {
+			return errJSON
 		}
-		m.node = &jsonNode{typ: typ, raw: raw}
 		n.members = append(n.members, m)
 	}
 	return nil
 }
 
 // text appends the node's text.
-func (n *jsonNode) text(w *jsonText) error {
+func (n *jsonNode) text(dst []byte, w *jsonLimits) ([]byte, error) {
 	if !n.read {
-		return w.value(n.typ, n.raw)
+		return w.value(dst, n.typ, n.raw)
 	}
 	if w.depth++; w.depth > jsonMaxDepth {
-		return errJSON
+		return dst, errJSON
 	}
 	open, end := byte('['), byte(']')
 	if n.object {
 		open, end = '{', '}'
 	}
-	w.dst = append(w.dst, open)
+	dst = append(dst, open)
 	for i, m := range n.members {
 		if i > 0 {
-			w.dst = append(w.dst, ',')
+			dst = append(dst, ',')
 		}
 		if n.object {
-			w.dst = append(appendJSONString(w.dst, m.key), ':')
+			dst = append(appendJSONString(dst, m.key), ':')
 		}
-		if err := m.node.text(w); err != nil {
-			return err
+		var err error
+		if dst, err = m.node.text(dst, w); err != nil {
+			return dst, err
 		}
 	}
-	w.dst = append(w.dst, end)
 	w.depth--
-	return nil
+	return append(dst, end), nil
 }
 
 // jsonStep is one step of a path: a member or, if key is nil, an element,

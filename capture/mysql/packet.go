@@ -155,6 +155,7 @@ type parser struct {
 	inflate inflater
 	unpack  payloadReader
 	xa      []byte
+	head    [eventHeaderSize]byte
 	inside  bool // within a payload
 }
 
@@ -222,7 +223,7 @@ func (p *parser) frame(e *event, raw []byte) (body []byte, err error) {
 		return nil, errMalformed
 	}
 	raw, sum := raw[:len(raw)-checksumSize], raw[len(raw)-checksumSize:]
-	if got, want := checksum(e, raw), binary.LittleEndian.Uint32(sum); got != want {
+	if got, want := p.checksum(e, raw), binary.LittleEndian.Uint32(sum); got != want {
 		return nil, fmt.Errorf("checksum is %08x, the log says %08x: damaged on disk or on the way", got, want)
 	}
 	return raw[eventHeaderSize:], nil
@@ -245,16 +246,15 @@ func (p *parser) place(e *event, low, size uint32) {
 	e.end = end
 }
 
-// checksum is CRC32 over all but itself. A format description was summed up
+// checksum is CRC32 over all but the checksum. A format description was summed up
 // before it was marked as of a file in use.
-func checksum(e *event, raw []byte) uint32 {
+func (p *parser) checksum(e *event, raw []byte) uint32 {
 	if e.typ != formatDescriptionEvent || e.flags&flagInUse == 0 {
 		return crc32.ChecksumIEEE(raw)
 	}
-	var head [eventHeaderSize]byte
-	copy(head[:], raw)
-	head[17] &^= flagInUse
-	return crc32.Update(crc32.ChecksumIEEE(head[:]), crc32.IEEETable, raw[eventHeaderSize:])
+	copy(p.head[:], raw)
+	p.head[17] &^= flagInUse
+	return crc32.Update(crc32.ChecksumIEEE(p.head[:]), crc32.IEEETable, raw[eventHeaderSize:])
 }
 
 // body parses what comes behind the header and moves the parser's position.

@@ -109,7 +109,11 @@ type change struct {
 func (r *rows) next(c *change, before, after *cdc.Row) (bool, error) {
 	for len(r.images) > 0 {
 		*c = change{op: r.op, row: r.n}
+		left := len(r.images)
 		current, err := r.decode(c, before, after)
+		if err == nil && len(r.images) == left {
+			err = errMalformed // images of nothing would never end
+		}
 		if err != nil {
 			return false, fmt.Errorf("row %d of table %s.%s: %w", r.n, r.table.m.database, r.table.m.name, err)
 		}

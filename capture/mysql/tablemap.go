@@ -437,7 +437,10 @@ func (c *mapColumn) column(mariadb bool) (Column, error) {
 	case typeYear:
 		out.Unsigned = false
 	case typeGeometry:
-		out.Type, out.Charset = geometryNames[min(c.geometry, len(geometryNames)-1)], ""
+		out.Type, out.Charset = geometryNames[0], ""
+		if c.geometry > 0 && c.geometry < len(geometryNames) {
+			out.Type = geometryNames[c.geometry]
+		}
 	}
 	if out.Type == "" {
 		return out, fmt.Errorf("type %d is not known", c.typ)
