@@ -66,8 +66,7 @@ elasticsearch makes a new index without that. A lake's offsets cannot be moved.`
 
 // errLake says what to do instead of a reset.
 var errLake = errors.New(`the offsets of a lake cannot be moved: its files are named by them, and rows would be missing or double.
-To write everything again, give the sink a new name and a new folder (name, topics.dir) and remove the old folder when it has caught up.
-To repair one hour, remove nothing: weirctl verify says which files differ`)
+To write everything again, give the sink a new name and a new folder (name, topics.dir) and remove the old folder when it has caught up`)
 
 func (r *resetting) run(ctx context.Context) error {
 	to, err := parseGoal(r.to)

@@ -24,12 +24,19 @@ import (
 type fake struct {
 	status  admin.Status
 	skipped []admin.Record
+	asked   []string
 }
 
-func (f *fake) Status() admin.Status         { return f.status }
-func (f *fake) Ready() error                 { return nil }
-func (f *fake) Pause(context.Context) error  { return nil }
-func (f *fake) Resume(context.Context) error { return nil }
+func (f *fake) Status() admin.Status { return f.status }
+func (f *fake) Ready() error         { return nil }
+func (f *fake) Pause(context.Context) error {
+	f.asked = append(f.asked, "pause")
+	return nil
+}
+func (f *fake) Resume(context.Context) error {
+	f.asked = append(f.asked, "resume")
+	return fmt.Errorf("a capture cannot be paused (%w)", errors.ErrUnsupported)
+}
 func (f *fake) Skip(_ context.Context, at admin.Record) error {
 	if at.Offset == 8 {
 		return errors.New("the dead letter topic does not answer")
@@ -167,6 +174,23 @@ func TestSkip(t *testing.T) {
 	}
 	if code, _, _ = weirctl(t, nil, "skip", "--at", "127.0.0.1:1"); code != 3 {
 		t.Error(code)
+	}
+}
+
+func TestPauseAndResume(t *testing.T) {
+	_, sink := captureAndSink()
+	address := serve(t, sink, admin.Config{})
+	if code, out, errs := weirctl(t, nil, "pause", address); code != 0 || out != "http://"+address+" paused\n" {
+		t.Errorf("%d %s %s", code, out, errs)
+	}
+	if code, _, errs := weirctl(t, nil, "resume", address, "127.0.0.1:1"); code != 3 || !strings.Contains(errs, "cannot be paused") {
+		t.Errorf("%d %s", code, errs)
+	}
+	if diff := cmp.Diff([]string{"pause", "resume"}, sink.asked); diff != "" {
+		t.Error(diff)
+	}
+	if code, _, errs := weirctl(t, nil, "pause"); code != 2 || !strings.Contains(errs, "want weirctl pause [address…]") {
+		t.Errorf("%d %s", code, errs)
 	}
 }
 
