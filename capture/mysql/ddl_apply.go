@@ -70,7 +70,18 @@ func (c *catalog) foldDatabase(name string) string { return c.fold(tableName{dat
 
 func (c *catalog) table(n tableName) *Definition { return c.tables[c.fold(n)] }
 
-func (c *catalog) put(d *Definition) { c.tables[c.fold(tableName{d.Database, d.Name})] = d }
+// put makes d what is known of its table, and returns it: where names are
+// compared without case they are kept in lower case, as DDL, table maps and
+// the server's answers need not agree.
+func (c *catalog) put(d *Definition) *Definition {
+	key := c.fold(tableName{d.Database, d.Name})
+	if key.database != d.Database || key.name != d.Name {
+		d = d.clone()
+		d.Database, d.Name = key.database, key.name
+	}
+	c.tables[key] = d
+	return d
+}
 
 func (c *catalog) remove(n tableName) { delete(c.tables, c.fold(n)) }
 

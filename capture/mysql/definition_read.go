@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // querier runs a statement and returns its rows as texts, a NULL as "". It is
@@ -21,6 +22,8 @@ type ddlServer struct {
 	utf8mb4Collation   string
 	implicitTimestamps bool
 	caseless           bool // lower_case_table_names is not 0
+	// retention is for how long the server keeps its log, 0 for ever.
+	retention time.Duration
 	// collations are the names of all collations by their numbers.
 	collations map[int]string
 }
@@ -55,7 +58,7 @@ func (s *ddlServer) sessionOf(q *query) ddlSession {
 // readDDLServer asks the server.
 func readDDLServer(ctx context.Context, q querier) (*ddlServer, error) {
 	rows, err := q.query(ctx, "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('version', 'character_set_server', 'collation_server', "+
-		"'default_collation_for_utf8mb4', 'explicit_defaults_for_timestamp', 'lower_case_table_names')")
+		"'default_collation_for_utf8mb4', 'explicit_defaults_for_timestamp', 'lower_case_table_names', 'binlog_expire_logs_seconds', 'expire_logs_days')")
 	if err != nil {
 		return nil, fmt.Errorf("asking for the server's defaults: %w", err)
 	}
@@ -73,6 +76,14 @@ func readDDLServer(ctx context.Context, q querier) (*ddlServer, error) {
 			s.utf8mb4Collation = value
 		case "explicit_defaults_for_timestamp":
 			s.implicitTimestamps = strings.EqualFold(value, "OFF")
+		case "binlog_expire_logs_seconds", "expire_logs_days":
+			unit := time.Second
+			if row[0] == "expire_logs_days" {
+				unit = 24 * time.Hour
+			}
+			if n, err := strconv.ParseFloat(value, 64); err == nil { // MariaDB has fractions of days
+				s.retention = max(s.retention, time.Duration(n*float64(unit)))
+			}
 		case "lower_case_table_names":
 			s.caseless = value != "0"
 		}

@@ -92,7 +92,10 @@ func (s *Source) begin(ctx context.Context, conn *session) error {
 
 // take keeps what was read for the snapshot's schema events, and what DDL in
 // the log takes from the server.
-func (s *Source) take(r *read) { s.ddl, s.creates, s.databases = r.ddl, r.creates, r.databases }
+func (s *Source) take(r *read) {
+	s.ddl, s.creates, s.databases = r.ddl, r.creates, r.databases
+	s.history.retention = r.ddl.retention
+}
 
 // changedSince names the captured tables whose definitions, read just now, may
 // not have been theirs at p.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"time"
 
 	"github.com/weir-cdc/weir/capture"
 )
@@ -21,6 +22,8 @@ type history struct {
 	// schemas are what was made of the definitions, by pointer.
 	schemas map[*Definition]*TableSchema
 	tables  map[tableName]*capture.Table // the last of each name
+	// retention is for how long the server keeps its log, 0 for ever.
+	retention time.Duration
 	// unsure are tables whose definition is not known, and why.
 	unsure map[tableName]string
 
@@ -114,15 +117,8 @@ func (h *history) load(at []byte, millis int64, server ddlLocale, databases map[
 func (h *history) learn(at []byte, millis int64, d *Definition) {
 	t := tableName{d.Database, d.Name}
 	delete(h.unsure, h.catalog.fold(t))
-	h.catalog.put(d)
+	d = h.catalog.put(d)
 	h.add(historyEntry{At: at, Millis: millis, Database: d.Database, Table: d.Name, Definition: d})
-}
-
-// forget takes note that a table does not exist at position at.
-func (h *history) forget(at []byte, millis int64, t tableName) {
-	delete(h.unsure, h.catalog.fold(t))
-	h.catalog.remove(t)
-	h.add(historyEntry{At: at, Millis: millis, Database: t.database, Table: t.name})
 }
 
 // apply follows a statement of the log; at is the position behind it.
@@ -150,8 +146,15 @@ func (h *history) apply(at []byte, millis int64, text string, s *ddlSession) *dd
 		l := h.catalog.databases[h.catalog.foldDatabase(st.database)]
 		h.add(historyEntry{At: at, Millis: millis, Database: st.database, Charset: l.charset, Collation: l.collation})
 	}
+	if h.retention > 0 {
+		h.prune(millis - (h.retention + retentionSlack).Milliseconds())
+	}
 	return e
 }
+
+// retentionSlack is added to the server's retention, since a log file outlives
+// it until the next one is begun.
+const retentionSlack = 7 * 24 * time.Hour
 
 // note stores what is known of a table now, if that is another than before; gone
 // says that the table is not there any more, unless it came back.

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/weir-cdc/weir/capture"
 )
@@ -146,8 +147,10 @@ func TestOldDefinitionsArePruned(t *testing.T) {
 			t.Errorf("after pruning, at %d t has %s, want %s (%v)", at, r.columns("t"), want, err)
 		}
 	}
-	h.prune(155)
+	h.retention = time.Millisecond
+	h.run(156+int((h.retention+retentionSlack).Milliseconds()), "ALTER DATABASE db CHARACTER SET latin1")
 	h.store()
+	before++
 	if got := len(h.stored); got != before-4 { // t twice, gone and its end
 		t.Errorf("%d entries are left of %d, want %d", got, before, before-4)
 	}
@@ -216,7 +219,8 @@ func TestNamesWithoutRegardToCase(t *testing.T) {
 	s := ddlSession{database: "DB"}
 	h.apply([]byte("2"), 2, "CREATE TABLE Orders (A INT)", &s)
 	h.apply([]byte("3"), 3, "ALTER TABLE db.ORDERS ADD b INT", &s)
-	if got := h.captured("db", "orders"); got == nil || len(got.Definition.Columns) != 2 {
+	got := h.captured("db", "orders")
+	if got == nil || len(got.Definition.Columns) != 2 || got.Topic != "p.db.orders" {
 		t.Errorf("orders is %+v", got)
 	}
 }

@@ -4,15 +4,15 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
-
-	gomysql "github.com/go-mysql-org/go-mysql/replication"
 
 	"github.com/weir-cdc/weir/capture"
 	"github.com/weir-cdc/weir/internal/cdc"
@@ -263,7 +263,8 @@ type schemaQuery struct {
 	start   uint64 // of the event in the file
 }
 
-// queries are the statements of the case's binary log, payloads opened.
+// queries are the statements of the case's binary log that are no part of a
+// transaction.
 func (c *schemaCase) queries(t *testing.T) []schemaQuery {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(goldenFolder(), c.name, "binlog", "*.[0-9]*"))
@@ -271,34 +272,36 @@ func (c *schemaCase) queries(t *testing.T) []schemaQuery {
 		t.Fatalf("binary log of %s: %v, %d files", c.name, err, len(files))
 	}
 	slices.Sort(files)
+	server := ddlServer{ddlDialect: ddlDialect{mariadb: c.kind() == "mariadb"}}
+	parse := newParser(true, func(*tableMap) (*plan, error) { return nil, nil })
 	var out []schemaQuery
 	for _, file := range files {
-		parser := gomysql.NewBinlogParser()
-		parser.SetFlavor(c.kind())
-		parser.SetRowsEventDecodeFunc(func(*gomysql.RowsEvent, []byte) error { return nil })
-		err := parser.ParseFile(file, 4, func(e *gomysql.BinlogEvent) error {
-			if q, ok := e.Event.(*gomysql.QueryEvent); ok && string(q.Query) != "BEGIN" {
-				s := c.session()
-				s.database = string(q.Schema)
-				s.ddlDialect = s.withMode(sqlModeOf(q.StatusVars))
-				start := uint64(e.Header.LogPos - e.Header.EventSize)
-				out = append(out, schemaQuery{string(q.Query), s, filepath.Base(file), start})
-			}
-			return nil
-		})
+		r, err := openFile(file)
 		if err != nil {
-			t.Fatalf("%s: %v", file, err)
+			t.Fatal(err)
+		}
+		parse.seek(fileHeaderSize)
+		for {
+			raw, err := r.next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatalf("%s: %v", file, err)
+			}
+			e, err := parse.parse(raw)
+			if err != nil {
+				t.Fatalf("%s: %v", file, err)
+			}
+			if e.kind == eventQuery && e.query.kind() == queryOther {
+				out = append(out, schemaQuery{e.query.text(), server.sessionOf(&e.query), filepath.Base(file), e.start})
+			}
+		}
+		if err := r.file.Close(); err != nil {
+			t.Fatal(err)
 		}
 	}
 	return out
-}
-
-// sqlModeOf reads the mode, which comes second among the status variables.
-func sqlModeOf(status []byte) uint64 {
-	if len(status) >= 14 && status[0] == 0 && status[5] == 1 {
-		return littleEndian(status[6:14])
-	}
-	return 0
 }
 
 var processingTime = regexp.MustCompile(`("query":null\},"ts_ms":)\d+`)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"time"
 
 	"github.com/weir-cdc/weir/capture"
@@ -214,7 +213,7 @@ func (r *reader) failure(ctx context.Context, p *readPlan, err error) error {
 		return fmt.Errorf("%w: %w", capture.ErrDefinition, err)
 	case errors.As(err, &decoding):
 		now, readErr := r.source.readDefinition(ctx, r.plain, p.schema.Database, p.schema.Name)
-		if readErr == nil && now != nil && reflect.DeepEqual(now, p.schema.Definition) {
+		if readErr == nil && now != nil && sameDefinition(now, p.schema.Definition) {
 			return fmt.Errorf("reading table %s: %w", p.schema.ID(), err)
 		}
 		return fmt.Errorf("%w: %w", capture.ErrDefinition, err)
