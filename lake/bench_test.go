@@ -1,14 +1,18 @@
 package lake
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"testing"
+	"time"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress"
+	"golang.org/x/sys/unix"
 
 	"github.com/weir-cdc/weir/internal/cdc"
+	"github.com/weir-cdc/weir/internal/sink"
 )
 
 // ordersSchema is the benchmark table of the project: 12 columns.
@@ -83,6 +87,7 @@ func benchmarkWriter(b *testing.B, codec compress.Codec, added []addition) {
 	w := newWriter(written, columns, added, codec, nil)
 	b.ReportAllocs()
 	b.ResetTimer()
+	began := cpuTime(b)
 	for n := 0; n < b.N; {
 		m := min(500, b.N-n, len(entries)-n%len(entries))
 		batch := entries[n%len(entries):][:m]
@@ -100,6 +105,16 @@ func benchmarkWriter(b *testing.B, codec compress.Codec, added []addition) {
 		b.Fatal(err)
 	}
 	b.ReportMetric(float64(written.n)/float64(b.N), "B/row")
+	b.ReportMetric(float64(cpuTime(b)-began)/float64(b.N), "cpu-ns/row")
+}
+
+// cpuTime is what the whole process has used, the collector included.
+func cpuTime(b *testing.B) time.Duration {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // testAdditions are all columns that the lake can add.
@@ -118,3 +133,63 @@ func (c *counter) Write(b []byte) (int, error) {
 }
 
 var _ io.Writer = (*counter)(nil)
+
+// nowhere is a store that forgets.
+type nowhere struct{ store }
+
+func (nowhere) upload(string) upload { return nowhere{} }
+
+func (nowhere) part(context.Context, []byte) error                     { return nil }
+func (nowhere) commit(context.Context, []byte, bool) error             { return nil }
+func (nowhere) abort(context.Context)                                  {}
+func (nowhere) sweep(context.Context, string, func(string) bool) error { return nil }
+func (nowhere) exists(context.Context, string) (bool, error)           { return false, nil }
+func (nowhere) list(context.Context, string, func(name string)) error  { return nil }
+func (nowhere) probe(context.Context) error                            { return nil }
+
+// BenchmarkRange measures all that the lake does for a record, per record:
+// deciding when the range ends, checking, choosing folder and file, encoding
+// with the added columns, snappy. Ranges are of 10,000 and 100,000 records.
+func BenchmarkRange(b *testing.B) {
+	for _, size := range []int{10_000, 100_000} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			l := newLake(b, "partitioner.class=HourlyPartitioner", "rotate.interval.ms=3600000", fmt.Sprintf("flush.size=%d", size))
+			l.store = nowhere{}
+			records := make([]*cdc.Record, 20_000)
+			for i, row := range orders(len(records)) {
+				records[i] = recordAt(int64(i), row)
+				records[i].Timestamp += int64(i) / 10
+			}
+			b.ReportAllocs()
+			b.ResetTimer()
+			began := cpuTime(b)
+			r, _ := l.Open(shopOrders, 0, noon, false)
+			for n := 0; n < b.N; {
+				at := n % len(records)
+				batch := records[at:min(at+500, at+b.N-n, len(records))]
+				fit := r.Fit(noon, batch)
+				if fit == 0 {
+					endRange(b, r)
+					r, _ = l.Open(shopOrders, int64(n), noon, false)
+					continue
+				}
+				if err := r.Append(batch[:fit]); err != nil {
+					b.Fatal(err)
+				}
+				if err := r.Advance(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+				n += fit
+			}
+			endRange(b, r)
+			b.ReportMetric(float64(cpuTime(b)-began)/float64(b.N), "cpu-ns/record")
+		})
+	}
+}
+
+func endRange(b *testing.B, r sink.Range) {
+	if err := r.Complete(b.Context(), 1); err != nil {
+		b.Fatal(err)
+	}
+	r.Discard()
+}

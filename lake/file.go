@@ -1,11 +1,7 @@
 package lake
 
 import (
-	"sync"
-
 	"github.com/parquet-go/parquet-go/compress"
-
-	"github.com/weir-cdc/weir/internal/cdc"
 )
 
 // sampleBytes is how much of a file is held as rows before its columns are
@@ -25,24 +21,8 @@ type file struct {
 	done    bool // visible
 }
 
-// sample holds copies of rows.
-type sample struct {
-	entries []entry
-	memory  cdc.Row // only its arena
-	bytes   int
-}
-
-// samples are reused: a range needs one for every file.
-var samples = sync.Pool{New: func() any { return new(sample) }}
-
-// noFields is the schema of a row of which only the memory is used.
-var noFields = cdc.NewSchema("")
-
 func newFile(name string, columns *superset, out *output) *file {
-	f := &file{name: name, columns: columns, out: out, held: samples.Get().(*sample)}
-	f.held.entries, f.held.bytes = f.held.entries[:0], 0
-	f.held.memory.Reset(noFields)
-	return f
+	return &file{name: name, columns: columns, out: out, held: &sample{}}
 }
 
 // add takes e, which was checked and admitted.
@@ -53,17 +33,6 @@ func (f *file) add(e *entry) {
 		return
 	}
 	f.held.keep(e)
-}
-
-// keep copies e.
-func (s *sample) keep(e *entry) {
-	copied := *e
-	copied.values = s.memory.AllocList(len(e.values))
-	for i := range e.values {
-		copied.values[i] = s.memory.Copy(e.values[i])
-		s.bytes += 24 + len(e.values[i].Bytes())
-	}
-	s.entries = append(s.entries, copied)
 }
 
 // full reports whether enough rows are held to decide the columns.
@@ -79,8 +48,7 @@ func (f *file) begin(added []addition, codec compress.Codec, metadata map[string
 	held := f.held
 	f.held = nil
 	err := f.writer.write(held.entries)
-	clear(held.entries)
-	samples.Put(held)
+	held.free()
 	return err
 }
 
@@ -99,7 +67,7 @@ func (f *file) drain() error {
 func (f *file) memory() int {
 	n := f.out.buffered()
 	if f.held != nil {
-		n += f.held.bytes + 64*len(f.held.entries)
+		n += f.held.memory()
 	}
 	if f.writer != nil {
 		n += f.writer.memory(f.out.written)

@@ -41,12 +41,16 @@ func nextMultiple(t time.Time, d time.Duration) time.Time {
 	return next
 }
 
-// took notes a record whose row is in the bucket that begins at start.
-func (p *pace) took(r *cdc.Record, start int64) {
+// took notes a record.
+func (p *pace) took(r *cdc.Record) {
+	if p.config.RotateInterval <= 0 {
+		return
+	}
 	if !p.started {
 		p.started, p.first = true, r.Timestamp
 	}
 	if p.config.partitioner.byRecordTime() {
+		_, start := p.config.partitioner.bucket(r.Timestamp, &p.memory)
 		p.bucket = max(p.bucket, start)
 	}
 }

@@ -57,22 +57,20 @@ type bucketed struct {
 // instants of one have the same bucket where buckets are multiples of it.
 const slotMillis = 900_000
 
-// folder is r's folder below its topic's, and for time-based ones the start of
-// its bucket in ms since the epoch. memory is the caller's.
-func (p *partitioner) folder(r *cdc.Record, instant time.Time, memory *bucketed) (string, int64, error) {
+// folder is r's folder below its topic's. memory is the caller's.
+func (p *partitioner) folder(r *cdc.Record, instant time.Time, memory *bucketed) (string, error) {
 	switch p.kind {
 	case byPartition:
-		return "partition=" + strconv.Itoa(int(r.Partition)), 0, nil
+		return "partition=" + strconv.Itoa(int(r.Partition)), nil
 	case byField:
-		path, err := p.fieldFolder(r)
-		return path, 0, err
+		return p.fieldFolder(r)
 	}
 	at, err := p.time(r, instant)
 	if err != nil {
-		return "", 0, err
+		return "", err
 	}
-	path, start := p.bucket(at, memory)
-	return path, start, nil
+	path, _ := p.bucket(at, memory)
+	return path, nil
 }
 
 // bucket is the folder of an instant in ms since the epoch, and its start.

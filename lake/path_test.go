@@ -12,7 +12,7 @@ import (
 // folderOf is where a lake puts a record.
 func folderOf(t testing.TB, l *Lake, r *cdc.Record, instant time.Time) (string, error) {
 	t.Helper()
-	path, _, err := l.config.partitioner.folder(r, instant, &bucketed{})
+	path, err := l.config.partitioner.folder(r, instant, &bucketed{})
 	return path, err
 }
 

@@ -67,21 +67,25 @@ func newRendering(l *Lake, p sink.Partition, start int64, instant time.Time, red
 // sink.Range.
 func (r *rendering) Append(batch []*cdc.Record) error {
 	for i, record := range batch {
-		err := r.take(record)
-		var broken *writeError
-		switch {
-		case errors.As(err, &broken):
-			return err
-		case err != nil:
-			r.deleted = false
-			if broken := r.settle(); broken != nil {
-				return broken
-			}
-			return &sink.Rejected{Items: []sink.Rejection{{Index: i, Reason: err}}}
+		if err := r.take(record); err != nil {
+			return r.refuse(i, err)
 		}
 		r.records++
 	}
 	return r.settle()
+}
+
+// refuse ends an append at the record that err is about.
+func (r *rendering) refuse(index int, err error) error {
+	var broken *writeError
+	if errors.As(err, &broken) {
+		return err
+	}
+	r.deleted = false
+	if broken := r.settle(); broken != nil {
+		return broken
+	}
+	return &sink.Rejected{Items: []sink.Rejection{{Index: index, Reason: err}}}
 }
 
 // writeError says that a file is broken, unlike errors of single records.
@@ -114,11 +118,11 @@ func (r *rendering) take(record *cdc.Record) error {
 			return err
 		}
 	}
-	path, start, err := r.lake.config.partitioner.folder(record, r.instant, &r.bucket)
+	path, err := r.lake.config.partitioner.folder(record, r.instant, &r.bucket)
 	if err != nil {
 		return err
 	}
-	r.pace.took(record, start)
+	r.pace.took(record)
 	return r.put(r.folder(record.Route, path), &e)
 }
 
@@ -268,11 +272,20 @@ func (r *rendering) sendParts(ctx context.Context, f *file) error {
 
 // Fit says how many records still belong to the range; see sink.Range.
 func (r *rendering) Fit(now time.Time, next []*cdc.Record) int {
-	n := 0
-	for n < len(next) && (r.records+n == 0 || !r.full(now, next[n], r.records+n)) {
+	if r.forced.Load() && r.records > 0 {
+		return r.withEcho(next, 0)
+	}
+	n, pace := 0, r.pace // as it would be
+	for n < len(next) && (r.records+n == 0 || !pace.due(now, next[n], r.records+n)) {
+		pace.took(next[n])
 		n++
 	}
-	if n < len(next) && r.echoesLast(next, n) { // a delete and its tombstone stay together
+	return r.withEcho(next, n)
+}
+
+// withEcho adds the tombstone of the delete that ends next[:n].
+func (r *rendering) withEcho(next []*cdc.Record, n int) int {
+	if n < len(next) && r.echoesLast(next, n) {
 		n++
 	}
 	return n
@@ -291,11 +304,7 @@ func (r *rendering) Due(now time.Time) bool {
 	if r.records == 0 || r.deleted && r.pace.fresh(now, r.records) {
 		return false
 	}
-	return r.full(now, nil, r.records)
-}
-
-func (r *rendering) full(now time.Time, next *cdc.Record, records int) bool {
-	return r.forced.Load() || r.pace.due(now, next, records)
+	return r.forced.Load() || r.pace.due(now, nil, r.records)
 }
 
 // Records is how many records were appended; see sink.Range.
@@ -397,8 +406,7 @@ func (r *rendering) Discard() {
 			r.lake.metrics.open.Dec()
 			f.out.upload.abort(ctx)
 			if f.held != nil {
-				clear(f.held.entries)
-				samples.Put(f.held)
+				f.held.free()
 			}
 		}
 	}

@@ -220,8 +220,15 @@ func (w *writer) divide() error {
 	return nil
 }
 
-// memory is about how many bytes the writer holds.
-func (w *writer) memory(written int64) int { return int(w.out.Size() - written) }
+// columnOverhead is about what a column takes beside its values: buffers and
+// encoders of its own.
+const columnOverhead = 6 << 10
+
+// memory is about how many bytes the writer holds. Buffers grow by doubling, so
+// that half as much again is there on average.
+func (w *writer) memory(written int64) int {
+	return int(w.out.Size()-written)*3/2 + len(w.leaves)*columnOverhead
+}
 
 // close writes the rest and the footer.
 func (w *writer) close() error { return w.out.Close() }
