@@ -36,9 +36,8 @@ type decoder struct {
 
 	reader  *json.Reader
 	entries map[string]*json.SchemaEntry
-	domain  string // of the record before
-	capture string // the capture's domain by name, where no entry says it
-	sources map[string]string
+	domain  string            // of the record before
+	sources map[string]string // domains of captures by the name in the source block
 }
 
 func newDecoder(config *Config, schemas *kafka.SchemaSource, domains *domains, waiting func(string)) *decoder {

@@ -113,7 +113,10 @@ func (g *gate) lease(topic string, number int32) *Lease {
 // bubble, where a goroutine blocked on a sync.Mutex would stop the clock.
 type lock chan struct{}
 
-func (l lock) Lock()   { l <- struct{}{} }
+// Lock waits until the lock is free and takes it.
+func (l lock) Lock() { l <- struct{}{} }
+
+// Unlock frees the lock.
 func (l lock) Unlock() { <-l }
 
 // Committed is what the group holds for a partition.
@@ -239,7 +242,7 @@ func (l *Lease) commit(ctx context.Context, next Committed) error {
 		case applied:
 			return nil
 		case unknown:
-			return l.gate.fail(fmt.Errorf("%w: %v", ErrUnknown, err))
+			return l.gate.fail(fmt.Errorf("%w: %w", ErrUnknown, err))
 		case fenced:
 			return l.gate.fail(ErrFenced)
 		case moved:

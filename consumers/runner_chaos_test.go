@@ -86,9 +86,7 @@ func (m *members) write(ctx context.Context, _ []*cdc.Record) error {
 	switch {
 	case m.chance(0.05):
 		m.count("writes that hang")
-		select { // deaf to its context, for longer than a revoke waits
-		case <-time.After(m.between(5*time.Second, 40*time.Second)):
-		}
+		time.Sleep(m.between(5*time.Second, 40*time.Second)) // deaf to its context, for longer than a revoke waits
 	case m.chance(0.1):
 		m.count("writes that fail")
 		return errTarget

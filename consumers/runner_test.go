@@ -24,7 +24,9 @@ func TestEverythingIsWrittenInOrderAndCommitted(t *testing.T) {
 	for i := range 300 {
 		cl.Produce(context.Background(), flat("t", int32(i%3), i%30, i), nil)
 	}
-	cl.Flush(context.Background())
+	if err := cl.Flush(context.Background()); err != nil {
+		t.Fatal(err)
+	}
 	s := newTarget()
 	r := setup{addr: addr, writer: s, properties: map[string]string{"topics": "t"}}.build(t)
 	stop := start(t, r)

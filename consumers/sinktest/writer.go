@@ -399,11 +399,11 @@ func cancelled(f *Fixture) error {
 		timer.Stop()
 		cancel()
 		if took > soon {
-			return fmt.Errorf("a cancelled Write took %v", took)
+			return fmt.Errorf("a cancelled write took %v", took)
 		}
 		if err == nil {
 			if err := t.holds(t.state()); err != nil {
-				return fmt.Errorf("Write returned nil, but: %w", err)
+				return fmt.Errorf("writing returned nil, but: %w", err)
 			}
 		}
 		if err := t.write(batch...); err != nil {
@@ -589,7 +589,7 @@ func throughFault(f *Fixture, fault Fault, n uint64) error {
 	}
 	if during == nil {
 		if err := t.holds(t.state()); err != nil {
-			return fmt.Errorf("Write returned nil, but: %w", err)
+			return fmt.Errorf("writing returned nil, but: %w", err)
 		}
 	}
 	if err := t.write(batch...); err != nil {

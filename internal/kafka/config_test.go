@@ -108,11 +108,11 @@ func TestTokens(t *testing.T) {
 		id, secret, _ := r.BasicAuth()
 		if id != "shop" || secret != "s3cret" || r.FormValue("scope") != "kafka read" || r.FormValue("grant_type") != "client_credentials" {
 			w.WriteHeader(http.StatusUnauthorized)
-			fmt.Fprint(w, `{"error":"invalid_client","error_description":"no s3cret for you"}`)
+			_, _ = fmt.Fprint(w, `{"error":"invalid_client","error_description":"no s3cret for you"}`)
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprintf(w, `{"access_token":"token-%d","token_type":"Bearer","expires_in":3600}`, asked)
+		_, _ = fmt.Fprintf(w, `{"access_token":"token-%d","token_type":"Bearer","expires_in":3600}`, asked)
 	}))
 	defer idp.Close()
 	set := map[string]string{

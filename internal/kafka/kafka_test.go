@@ -170,7 +170,7 @@ func TestSecurity(t *testing.T) {
 	token := encode([]byte(`{"alg":"none"}`)) + "." + encode(fmt.Appendf(nil, `{"sub":%q,"iat":%d,"exp":%d}`, k.User, time.Now().Unix(), time.Now().Add(time.Hour).Unix())) + "."
 	idp := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprintf(w, `{"access_token":%q,"token_type":"Bearer","expires_in":3600}`, token)
+		_, _ = fmt.Fprintf(w, `{"access_token":%q,"token_type":"Bearer","expires_in":3600}`, token)
 	}))
 	defer idp.Close()
 	tokenFile := t.TempDir() + "/token"
