@@ -224,7 +224,7 @@ func passing(err error) bool {
 }
 
 func (c *Capture) scope() Scope {
-	return Scope{Prefix: c.config.Prefix, Delimiter: c.config.Delimiter, Filter: c.config.Filter, EveryTransaction: c.config.Transactions}
+	return Scope{Prefix: c.config.Prefix, Delimiter: c.config.Delimiter, Filter: c.config.Filter, EveryTransaction: c.config.Transactions, SourceDefaults: !c.config.SourceNulls}
 }
 
 // run is one run of the leader, from the stored offset on. Its order is the

@@ -61,6 +61,10 @@ type Config struct {
 	Heartbeat                        time.Duration
 	// Key and Value are how keys and values are written.
 	Key, Value json.Options
+	// SourceNulls leaves source.snapshot of changes null. Debezium does, and
+	// Connect's converter writes the default, "false", unless it is told not to
+	// (value.converter.replace.null.with.default=false, said explicitly).
+	SourceNulls bool
 	// QueueBytes bounds the memory of what is read and not yet durable in
 	// Kafka, QueueRecords the records of one Kafka transaction.
 	QueueBytes, QueueRecords int
@@ -249,7 +253,8 @@ func NewConfig(v *config.Values) (Config, error) {
 		SchemaChanges: v.Bool("include.schema.changes"), Transactions: v.Bool("provide.transaction.metadata"),
 		ContextHeaders: v.Bool("debezium.context.headers.enable"), Heartbeat: v.Duration("heartbeat.interval.ms"),
 		Key: converter(v, "key.converter"), Value: converter(v, "value.converter"),
-		QueueBytes: v.Int("max.queue.size.in.bytes"), QueueRecords: v.Int("max.queue.size"),
+		SourceNulls: v.Has("value.converter.replace.null.with.default") && !v.Bool("value.converter.replace.null.with.default"),
+		QueueBytes:  v.Int("max.queue.size.in.bytes"), QueueRecords: v.Int("max.queue.size"),
 		OffsetTopic: v.String("offset.storage.topic"), OffsetReplication: v.Int("offset.storage.replication.factor"),
 		OffsetInterval: v.Duration("offset.flush.interval.ms"), Retries: v.Int("errors.max.retries"),
 		RetryDelay: v.Duration("errors.retry.delay.initial.ms"), RetryDelayMax: v.Duration("errors.retry.delay.max.ms"),

@@ -85,6 +85,46 @@ func TestResumeInsideHugeTransaction(t *testing.T) {
 	}
 }
 
+// DDL that is part of a transaction (CREATE TABLE … SELECT) is published once
+// with its rows, wherever the connection breaks or the capture crashes.
+func TestResumeInsideTransactionWithDDL(t *testing.T) {
+	_, at := broker(t)
+	for _, cut := range []int{0, 1, 500, 999} {
+		prefix := fmt.Sprintf("ctas-%d", cut)
+		db := newFakeDB(newFakeTable(prefix, "a", true))
+		r := launch(t, newConfig(t, at, prefix, "max.queue.size", "400"), db.open)
+		r.reached(t, db)
+		breaks := 0
+		db.breaks = func(_, change int) bool {
+			if change == cut {
+				breaks++
+			}
+			return change == cut && breaks < 3
+		}
+		db.mu.Lock()
+		b := newFakeTable(prefix, "b", true)
+		db.tables["db.b"] = &fakeTable{def: b, rows: map[int64]fakeRow{}}
+		tx := &fakeTx{db: db}
+		for id := range int64(1000) {
+			tx.put("b", id, "selected")
+		}
+		db.append(fakeEntry{changes: tx.changes, ddl: &fakeDDL{text: "CREATE TABLE b SELECT", tables: []string{"db.b"}, define: map[string]*Table{"db.b": b}}})
+		db.mu.Unlock()
+		r.reached(t, db)
+		r.end(t)
+		sameChanges(t, streamed(readEvents(t, at, prefix+".db.b")), db.logged("b", 0))
+		statements := 0
+		for _, r := range readTopic(t, at, prefix) {
+			if contains(r.Value, "CREATE TABLE b SELECT") {
+				statements++
+			}
+		}
+		if statements != 1 || breaks != 3 {
+			t.Errorf("cut at %d: the statement was published %d times, over %d attempts", cut, statements, breaks)
+		}
+	}
+}
+
 // orders demands that data_collection_order counts a table's events of each
 // transaction without a gap, over all restarts.
 func orders(t *testing.T, events []event) {
@@ -135,7 +175,7 @@ func TestResumeThatDoesNotMatchStops(t *testing.T) {
 		},
 		"fewer rows":     func(db *fakeDB) { db.log[0].changes = db.log[0].changes[:200] },
 		"another id":     func(db *fakeDB) { db.log[0].id = "tx-x" },
-		"DDL in between": func(db *fakeDB) { db.log[0].ddl = &fakeDDL{text: "ALTER"} },
+		"DDL in between": func(db *fakeDB) { db.log[0] = fakeEntry{ddl: &fakeDDL{text: "ALTER"}} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			prefix := strings.ReplaceAll("mismatch-"+name, " ", "-")

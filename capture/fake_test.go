@@ -406,11 +406,17 @@ func (s *fakeSource) Stream(ctx context.Context, wake <-chan struct{}, to Stream
 var errBroke = errors.New("the connection broke")
 
 func (s *fakeSource) report(e *fakeEntry, to Stream) error {
-	if e.ddl != nil {
+	if e.ddl != nil && e.changes == nil {
+		s.at++
 		return s.reportDDL(e, to)
 	}
 	if err := to.Begin(TransactionStart{ID: []byte(e.id), CommitMillis: e.millis}); err != nil {
 		return err
+	}
+	if e.ddl != nil {
+		if err := s.reportDDL(e, to); err != nil {
+			return err
+		}
 	}
 	s.seq++
 	var source, before, after cdc.Row
@@ -453,9 +459,8 @@ func (s *fakeSource) reportDDL(e *fakeEntry, to Stream) error {
 			s.entries[id] = mustJSON(map[string]string{"table": t.Value.Fingerprint()})
 		}
 	}
-	s.at++
 	c := fakeSchemaChange(e.ddl.text)
-	c.Tables, c.Truncated = e.ddl.tables, e.ddl.truncated
+	c.Tables, c.Truncated, c.Inside = e.ddl.tables, e.ddl.truncated, e.changes != nil
 	if t := e.ddl.truncate; t != nil {
 		s.seq++
 		var source cdc.Row

@@ -40,6 +40,9 @@ type Scope struct {
 	// EveryTransaction asks for Begin and Commit also of transactions of which
 	// no row is captured: Debezium writes BEGIN and END for them.
 	EveryTransaction bool
+	// SourceDefaults asks for the field "snapshot" of a change's source block to
+	// be its default, "false", where Debezium leaves it null.
+	SourceDefaults bool
 }
 
 // OpenSource makes the Source of one run. A run that failed is followed by
@@ -127,8 +130,9 @@ type Stream interface {
 	// Commit ends the transaction; the Source's Position is now after it.
 	Commit() error
 	// Schema reports DDL after it took effect on Table and, unless it is part of
-	// a transaction (SchemaChange.Inside), on Position. Tables that changed get a new *Table in the Changes
-	// that follow; open snapshot windows of the tables it names are void.
+	// a transaction (SchemaChange.Inside), on Position. Tables that changed get
+	// a new *Table in the Changes that follow; open snapshot windows of the
+	// tables it names are void.
 	Schema(c *SchemaChange) error
 	// Progress says that Position moved although nothing captured happened. It
 	// need not be called more than a few times a second.

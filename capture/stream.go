@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -129,8 +130,8 @@ func (s *stream) Change(c *Change) error {
 	}
 	s.rows++
 	s.hash = p.hash(s.hash, c.Op, key)
-	if muted && s.rows == s.resume.rows && s.hash != s.resume.hash {
-		return fmt.Errorf("%w: the first %d rows of %s have other keys than those that were published", ErrResume, s.rows, s.tx.ID)
+	if err := s.matches(muted); err != nil {
+		return err
 	}
 	if !dropped {
 		if err := s.publish(p, c, key, muted); err != nil {
@@ -308,15 +309,19 @@ func (s *stream) Commit() error {
 	return s.boundary(false)
 }
 
-// Schema implements Stream. A statement that is part of a transaction is
-// published with its rows: if some of them are published, so is the statement.
+// Schema implements Stream.
 func (s *stream) Schema(c *SchemaChange) error {
-	if !c.Inside {
-		if err := s.between("DDL"); err != nil {
-			return err
-		}
+	var muted bool
+	var err error
+	if c.Inside {
+		muted, err = s.counted(c)
+	} else {
+		err = s.between("DDL")
 	}
-	if c.Publish && s.ddl != nil && !(c.Inside && s.rows < s.resume.rows) {
+	if err != nil {
+		return err
+	}
+	if c.Publish && s.ddl != nil && !muted {
 		if err := s.ddl.write(s, c); err != nil {
 			return err
 		}
@@ -334,6 +339,26 @@ func (s *stream) Schema(c *SchemaChange) error {
 		return err
 	}
 	return s.boundary(false)
+}
+
+// counted counts a statement that is part of a transaction as one of its rows,
+// so that a resume knows whether it was published.
+func (s *stream) counted(c *SchemaChange) (muted bool, err error) {
+	muted = s.rows < s.resume.rows
+	s.rows++
+	for _, table := range c.Tables {
+		s.hash = crc32.Update(s.hash, castagnoli, []byte(table))
+	}
+	return muted, s.matches(muted)
+}
+
+// matches compares what was read of a transaction with what was published of
+// it, when it is as much.
+func (s *stream) matches(muted bool) error {
+	if muted && s.rows == s.resume.rows && s.hash != s.resume.hash {
+		return fmt.Errorf("%w: the first %d rows of %s have other keys than those that were published", ErrResume, s.rows, s.tx.ID)
+	}
+	return nil
 }
 
 // Progress implements Stream.
