@@ -169,9 +169,9 @@ func (b *bulk) all(o outcome) {
 }
 
 // classify says what an item's status means.
-func classify(status int, delete bool, kind, reason, cause string) (outcome, error) {
+func classify(status int, deleting bool, kind, reason, cause string) (outcome, error) {
 	switch {
-	case status >= 200 && status < 300, status == http.StatusNotFound && delete && kind == "":
+	case status >= 200 && status < 300, status == http.StatusNotFound && deleting && kind == "":
 		return done, nil
 	case status == http.StatusConflict:
 		return stale, nil

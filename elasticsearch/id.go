@@ -54,7 +54,7 @@ func appendID(dst []byte, key *cdc.Row) (id, full []byte, err error) {
 
 // escapeFrom writes a \ before each \ and | of dst from the index on.
 func escapeFrom(dst []byte, from int) []byte {
-	if bytes.IndexAny(dst[from:], `\|`) < 0 {
+	if !bytes.ContainsAny(dst[from:], `\|`) {
 		return dst
 	}
 	text := bytes.Clone(dst[from:])

@@ -292,8 +292,7 @@ func refused(what string, status int, answer []byte) error {
 		Type   string `json:"type"`
 		Reason string `json:"reason"`
 	}
-	stdjson.Unmarshal(answer, &e)
-	if stdjson.Unmarshal(e.Error, &detail) != nil {
+	if stdjson.Unmarshal(answer, &e) != nil || stdjson.Unmarshal(e.Error, &detail) != nil {
 		detail.Reason = strings.TrimSpace(string(answer[:min(len(answer), 300)]))
 	}
 	err := &statusError{status: status, what: what, kind: detail.Type, reason: detail.Reason}

@@ -16,7 +16,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/weir-cdc/weir/internal/cdc"
 	"github.com/weir-cdc/weir/internal/sink"
@@ -253,7 +252,7 @@ func sleep(ctx context.Context, backoff time.Duration, attempt int) error {
 func (s *Sink) round(ctx context.Context, b *batch, open []*operation) ([]*operation, error) {
 	bulks := s.cut(open)
 	failures := make([]error, len(bulks))
-	var group errgroup.Group
+	var group sync.WaitGroup
 	for i := range bulks {
 		select {
 		case s.slots <- struct{}{}:
@@ -261,10 +260,9 @@ func (s *Sink) round(ctx context.Context, b *batch, open []*operation) ([]*opera
 			failures[i] = ctx.Err()
 			continue
 		}
-		group.Go(func() error {
+		group.Go(func() {
 			defer func() { <-s.slots }()
 			failures[i] = s.send(ctx, &bulks[i], b.text)
-			return nil
 		})
 	}
 	group.Wait()

@@ -71,7 +71,7 @@ func (s *Sink) appendField(dst []byte, r *cdc.Record) ([]byte, error) {
 
 // escapeFrom writes a \ before each \ and | of dst from the index on.
 func escapeFrom(dst []byte, from int) []byte {
-	if bytes.IndexAny(dst[from:], `\|`) < 0 {
+	if !bytes.ContainsAny(dst[from:], `\|`) {
 		return dst
 	}
 	text := bytes.Clone(dst[from:])

@@ -68,7 +68,6 @@ type batch struct {
 	newest     map[string]int // key → index in items
 	rejections []sink.Rejection
 	documents  map[*cdc.Schema]*json.Document
-	slots      map[int][]int
 }
 
 // item is the newest that a batch says about one key.
@@ -233,7 +232,7 @@ func (s *Sink) round(ctx context.Context, b *batch) (open int, reason error) {
 	for i := range calls {
 		calls[i].command = pipe.EvalSha(ctx, guardSHA, s.keys(b, calls[i].items), s.arguments(b, calls[i].items)...)
 	}
-	pipe.Exec(ctx) // each command's own error is looked at
+	_, _ = pipe.Exec(ctx) // each command's own error is looked at
 	s.metrics.pipelines.Inc()
 	s.metrics.seconds.Observe(time.Since(start).Seconds())
 	for i := range calls {

@@ -64,10 +64,10 @@ func (b *bench) run(ctx context.Context) error {
 		return err
 	}
 	defer db.Close()
-	defer db.ExecContext(context.WithoutCancel(ctx), "DROP DATABASE "+id)
+	defer b.drop(db, id)
 
 	b.say("starting the capture once, so that the log waits for it")
-	first := b.capture(id, id, "no_data")
+	first := b.capture(ctx, id, id, "no_data")
 	if _, err := first.until(ctx, func(s status) bool { return s.position != "" }); err != nil {
 		return err
 	}
@@ -80,13 +80,13 @@ func (b *bench) run(ctx context.Context) error {
 		return err
 	}
 	b.say("streaming")
-	stream := b.capture(id, id, "no_data")
+	stream := b.capture(ctx, id, id, "no_data")
 	streamed, err := stream.until(ctx, func(s status) bool { return s.records >= int64(b.rows+b.updates) })
 	if err != nil {
 		return err
 	}
 	b.say("reading the snapshot")
-	snapshot := b.capture(id, id+"s", "initial_only")
+	snapshot := b.capture(ctx, id, id+"s", "initial_only")
 	read, err := snapshot.until(ctx, nil)
 	if err != nil {
 		return err

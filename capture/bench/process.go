@@ -51,6 +51,15 @@ func (b *bench) openDatabase(ctx context.Context, name string) (*sql.DB, error) 
 	return db, nil
 }
 
+// drop drops the benchmark's database; what is left of it is said.
+func (b *bench) drop(db *sql.DB, name string) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if _, err := db.ExecContext(ctx, "DROP DATABASE "+name); err != nil {
+		b.say("dropping database %s: %v", name, err)
+	}
+}
+
 // capture is one run of weir-capture.
 type capture struct {
 	command *exec.Cmd
@@ -59,10 +68,9 @@ type capture struct {
 }
 
 // capture prepares a run over a database; prefix names its topics and offsets.
-func (b *bench) capture(database, prefix, mode string) *capture {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+func (b *bench) capture(ctx context.Context, database, prefix, mode string) *capture {
 	address := "127.0.0.1:0"
-	if err == nil {
+	if listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address); err == nil {
 		address = listener.Addr().String()
 		listener.Close()
 	}
@@ -79,7 +87,7 @@ func (b *bench) capture(database, prefix, mode string) *capture {
 		args = append(args, "--set", name+"="+text)
 	}
 	c := &capture{address: address, log: filepath.Join(b.dir, prefix+"-"+mode+".log")}
-	c.command = exec.Command(filepath.Join(b.dir, "weir-capture"), args...)
+	c.command = exec.CommandContext(ctx, filepath.Join(b.dir, "weir-capture"), args...)
 	return c
 }
 
@@ -120,19 +128,20 @@ func (c *capture) until(ctx context.Context, wanted func(status) bool) (cost, er
 		select {
 		case err := <-ended:
 			if wanted != nil || err != nil {
-				return cost{}, fmt.Errorf("weir-capture ended (%v): %s", err, c.tail())
+				return cost{}, errors.Join(fmt.Errorf("weir-capture ended: %s", c.tail()), err)
 			}
 			return c.cost(time.Since(start)), nil
 		case <-ctx.Done():
-			c.command.Process.Kill()
-			return cost{}, errors.Join(ctx.Err(), <-ended)
+			return cost{}, errors.Join(ctx.Err(), c.command.Process.Kill(), <-ended)
 		case <-time.After(50 * time.Millisecond):
-			if wanted != nil && wanted(c.status()) {
+			if wanted != nil && wanted(c.status(ctx)) {
 				wall = time.Since(start)
 			}
 		}
 	}
-	c.command.Process.Signal(syscall.SIGTERM)
+	if err := c.command.Process.Signal(syscall.SIGTERM); err != nil {
+		return cost{}, fmt.Errorf("stopping weir-capture: %w", err)
+	}
 	if err := <-ended; err != nil {
 		return cost{}, fmt.Errorf("weir-capture ended (%w): %s", err, c.tail())
 	}
@@ -145,14 +154,14 @@ func (c *capture) cost(wall time.Duration) cost {
 }
 
 // status asks the capture; one that does not answer yet has none.
-func (c *capture) status() (s status) {
+func (c *capture) status(ctx context.Context) (s status) {
 	var shown struct {
 		Position string `json:"position"`
 	}
-	if text := c.get("/status"); json.Unmarshal(text, &shown) == nil {
+	if text := c.get(ctx, "/status"); json.Unmarshal(text, &shown) == nil {
 		s.position = shown.Position
 	}
-	for line := range strings.Lines(string(c.get("/metrics"))) {
+	for line := range strings.Lines(string(c.get(ctx, "/metrics"))) {
 		if rest, ok := strings.CutPrefix(line, "weir_capture_records_total "); ok {
 			n, _ := strconv.ParseFloat(strings.TrimSpace(rest), 64)
 			s.records = int64(n)
@@ -161,8 +170,12 @@ func (c *capture) status() (s status) {
 	return s
 }
 
-func (c *capture) get(path string) []byte {
-	response, err := http.Get("http://" + c.address + path)
+func (c *capture) get(ctx context.Context, path string) []byte {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.address+path, nil)
+	if err != nil {
+		return nil
+	}
+	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return nil
 	}

@@ -188,16 +188,16 @@ func (k *chunkKey) beyond(literals []string, than string) string {
 	if len(literals) == 1 {
 		return quote(k.columns[0].Name) + " " + than + " " + literals[0]
 	}
-	var any []string
+	var ways []string
 	for i := range literals {
 		var all []string
 		for j := range i {
 			all = append(all, quote(k.columns[j].Name)+" = "+literals[j])
 		}
 		all = append(all, quote(k.columns[i].Name)+" "+than+" "+literals[i])
-		any = append(any, strings.Join(all, " AND "))
+		ways = append(ways, strings.Join(all, " AND "))
 	}
-	return "(" + quote(k.columns[0].Name) + " " + than + "= " + literals[0] + " AND (" + strings.Join(any, " OR ") + "))"
+	return "(" + quote(k.columns[0].Name) + " " + than + "= " + literals[0] + " AND (" + strings.Join(ways, " OR ") + "))"
 }
 
 func (k *chunkKey) equal(literals []string) string {

@@ -39,7 +39,7 @@ func (c *Connection) attempt(ctx context.Context, secure bool) (*client.Conn, er
 	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := dialer.DialContext(ctx, network, address)
 		if err == nil { // the handshake does not look at ctx
-			stop = context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+			stop = context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 		}
 		return conn, err
 	}
@@ -84,8 +84,8 @@ func (s *session) guard(ctx context.Context) (release func()) {
 	if s.timeout > 0 {
 		deadline = time.Now().Add(s.timeout)
 	}
-	s.SetDeadline(deadline)
-	stop := context.AfterFunc(ctx, func() { s.SetDeadline(time.Unix(1, 0)) })
+	_ = s.SetDeadline(deadline) // a connection that is closed says so when it is used
+	stop := context.AfterFunc(ctx, func() { _ = s.SetDeadline(time.Unix(1, 0)) })
 	return func() { stop() }
 }
 

@@ -70,7 +70,10 @@ func (c *Connection) openDump(ctx context.Context, mariadb bool, at start) (*dum
 		return nil, fmt.Errorf("asking for the binary log: %w", err)
 	}
 	d.net = conn.Conn.Conn
-	d.net.SetDeadline(time.Time{})
+	if err := d.net.SetDeadline(time.Time{}); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("asking for the binary log: %w", err)
+	}
 	d.in = bufio.NewReaderSize(d, dumpBuffer)
 	d.sequence = 1
 	return d, nil
