@@ -23,7 +23,7 @@ const (
 	// pageBytes and groupBytes are the sizes, before compression, at which a
 	// page and a row group end.
 	pageBytes  = 256 << 10
-	groupBytes = 64 << 20
+	groupBytes = 32 << 20
 )
 
 // entry is one row on its way into a file.
