@@ -31,7 +31,7 @@ var partitionerClasses = []string{
 }
 
 // Properties are the lake's. The names are those of Confluent's S3 sink, and so
-// are the defaults, but for those that docs/deviations.md lists.
+// are the defaults, but for those that docs/lake.md lists.
 var Properties = config.Table{
 	Name: "Lake",
 	Doc:  "Where Parquet files are written, how they are named and when they end.",
