@@ -126,6 +126,11 @@ func (s *Settings) readConverters(v *config.Values) error {
 		switch class[strings.LastIndexByte(class, '.')+1:] {
 		case "TinyIntOneToBooleanConverter":
 			s.Values.TinyIntBoolean = true
+			for _, option := range []string{"selector", "length.checker"} {
+				if text, ok := v.Under("converters.")[name+"."+option]; ok {
+					errs = append(errs, config.NewError(name+"."+option, text, "nothing: the converter is for all columns of TINYINT(1)"))
+				}
+			}
 		case "JdbcSinkDataTypesConverter":
 		default:
 			errs = append(errs, config.NewError(property, class, "io.debezium.connector.binlog.converters.TinyIntOneToBooleanConverter; code of your own cannot be loaded"))

@@ -22,6 +22,7 @@ func check(x *index, settings []setting, r *resolver, prefix string, l *loading)
 		values: &Values{index: x, resolver: r, prefix: prefix, byName: make(map[string]*value)}}
 	settings = c.withoutBlocks(settings)
 	settings = c.implyTransforms(settings)
+	settings = c.nameConverters(settings)
 	for _, chosen := range c.merge(settings) {
 		c.set(chosen)
 	}
