@@ -74,11 +74,20 @@ func (r *run) follow(e *event, source *cdc.Row) []*capture.SchemaChange {
 		if table := s.Table(t.database, t.name); table != nil {
 			last.Truncated = append(last.Truncated, table)
 			if effect.statement.kind == ddlTruncate {
-				last.Truncate = &capture.Change{Table: table, Op: cdc.OpTruncate, Source: source, SourceSeq: s.block.seq}
+				last.Truncate = s.truncate(table, source)
 			}
 		}
 	}
 	return changes
+}
+
+// truncate is the change of op t of a TRUNCATE whose source block is source.
+func (s *Source) truncate(t *capture.Table, source *cdc.Row) *capture.Change {
+	row := new(cdc.Row)
+	row.CopyFrom(source)
+	row.Values[sourceFieldDB] = cdc.String([]byte(t.Database))
+	row.Values[sourceFieldTable] = cdc.String([]byte(t.Name))
+	return &capture.Change{Table: t, Op: cdc.OpTruncate, Source: row, SourceSeq: s.block.seq}
 }
 
 // concerns reports whether a statement is anything to a capture of these

@@ -271,7 +271,7 @@ func (s *step) decodeRare(r *cdc.Row, v *cdc.Value, d []byte) error {
 	case opUintDecimal:
 		*v = uintDecimal(r, binary.LittleEndian.Uint64(d))
 	case opBool:
-		*v = cdc.Bool(d[0] != 0)
+		*v = cdc.Bool(int8(d[0]) > 0) // as Debezium's converter has it
 	case opFloatDouble:
 		*v = cdc.Float64(float64(math.Float32frombits(binary.LittleEndian.Uint32(d))))
 	case opDecimalText:

@@ -88,7 +88,7 @@ func numberDefault(f *cdc.Field, text string) (cdc.Value, bool) {
 	}
 	switch f.Type {
 	case cdc.Boolean:
-		return cdc.Bool(n.Sign() != 0), true
+		return cdc.Bool(n.Sign() > 0), true
 	case cdc.Float:
 		v, _ := n.Float32()
 		return cdc.Float32(v), true

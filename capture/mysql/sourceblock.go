@@ -106,7 +106,9 @@ func (b *sourceBlock) statement(s *Source, e *event) *cdc.Row {
 	b.seq++
 	b.constant(&b.row, micros)
 	v := b.row.Values
-	v[sourceFieldSnapshot] = cdc.String(notSnapshot)
+	if s.scope.SourceDefaults {
+		v[sourceFieldSnapshot] = cdc.String(notSnapshot)
+	}
 	v[sourceFieldDB] = cdc.String(nil)
 	v[sourceFieldServerID] = cdc.Int(int64(e.serverID))
 	if len(t.gtid) > 0 {

@@ -141,8 +141,7 @@ func (r *run) query(e *event) error {
 			return nil
 		}
 		return r.begin(e)
-	case queryXAStart:
-		t.thread = e.query.thread
+	case queryXAStart: // unlike of BEGIN, Debezium does not take its thread
 		if !t.open {
 			r.start(e)
 		}
