@@ -122,6 +122,9 @@ type database struct {
 var (
 	databaseHeading = regexp.MustCompile(`(?m)^-- database (.*)$`)
 	tableHeading    = regexp.MustCompile(`(?m)^([^\t\n]+)\tCREATE `)
+	createTable     = regexp.MustCompile("(?i)^CREATE TABLE `?([^`\\s(]+)`?")
+	createSequence  = regexp.MustCompile("(?i)^CREATE SEQUENCE `?([^`\\s(]+)`?")
+	systemVersioned = regexp.MustCompile("(?i)WITH SYSTEM VERSIONING")
 	createDatabase  = regexp.MustCompile("(?i)CREATE DATABASE (?:IF NOT EXISTS )?`?([^`\\s;]+)`?(?: CHARACTER SET (\\w+))?(?: COLLATE (\\w+))?")
 )
 
@@ -143,6 +146,7 @@ func (c *Case) databases() (map[string]database, error) {
 		}
 		out[m[1]] = d
 	}
+	unlisted(setup, out)
 	for heading, part := range sections(text, databaseHeading) {
 		d, ok := out[heading]
 		if !ok {
@@ -157,6 +161,27 @@ func (c *Case) databases() (map[string]database, error) {
 	}
 	return out, nil
 }
+
+// unlisted takes the definitions of MariaDB's system versioned tables and
+// sequences from the statements that made them: where tables were listed, these
+// were left out. A case that has some has one database.
+func unlisted(setup string, databases map[string]database) {
+	for _, statement := range statements(setup) {
+		for _, d := range databases {
+			if m := createTable.FindStringSubmatch(statement); m != nil && systemVersioned.MatchString(statement) {
+				d.tables[m[1]] = statement
+			}
+			if m := createSequence.FindStringSubmatch(statement); m != nil {
+				d.tables[m[1]] = fmt.Sprintf(sequence, m[1])
+			}
+		}
+	}
+}
+
+// sequence is SHOW CREATE TABLE of one.
+const sequence = "CREATE TABLE `%s` (`next_not_cached_value` bigint(21) NOT NULL, `minimum_value` bigint(21) NOT NULL, " +
+	"`maximum_value` bigint(21) NOT NULL, `start_value` bigint(21) NOT NULL, `increment` bigint(21) NOT NULL, " +
+	"`cache_size` bigint(21) unsigned NOT NULL, `cycle_option` tinyint(1) unsigned NOT NULL, `cycle_count` bigint(21) NOT NULL) ENGINE=InnoDB SEQUENCE=1"
 
 // sections splits a text at headings, by the heading's first group.
 func sections(text string, heading *regexp.Regexp) map[string]string {
