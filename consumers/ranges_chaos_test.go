@@ -659,6 +659,7 @@ func TestRangesTrialNoticesBrokenRules(t *testing.T) {
 // TestRangesExactlyOnceOnKafka plays seeds against Apache Kafka, in real time
 // and all at once. KAFKA_SEEDS=n plays more.
 func TestRangesExactlyOnceOnKafka(t *testing.T) {
+	t.Parallel()
 	seeds := 2
 	if v, err := strconv.Atoi(os.Getenv("KAFKA_SEEDS")); err == nil {
 		seeds = v

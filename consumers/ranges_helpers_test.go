@@ -107,13 +107,14 @@ func (s *shelf) Open(p sink.Partition, start int64, instant time.Time, redo bool
 	} else {
 		s.note("open %d", start)
 	}
-	return &shelfRange{s: s, name: fmt.Sprintf("%s-%d@%d", p.Topic, p.Number, start), start: start}, nil
+	return &shelfRange{s: s, name: fmt.Sprintf("%s-%d@%d", p.Topic, p.Number, start), start: start, redo: redo}, nil
 }
 
 type shelfRange struct {
 	s       *shelf
 	name    string
 	start   int64
+	redo    bool
 	offsets []int64
 }
 
@@ -151,7 +152,9 @@ func (r *shelfRange) Complete(ctx context.Context, end int64) error {
 	}
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()
-	r.s.files[r.name] = slices.Clone(r.offsets)
+	if _, there := r.s.files[r.name]; !there || !r.redo {
+		r.s.files[r.name] = slices.Clone(r.offsets)
+	}
 	return nil
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/weir-cdc/weir/deploy/local/servers"
 	"github.com/weir-cdc/weir/internal/admin"
 	"github.com/weir-cdc/weir/internal/cdc"
 	"github.com/weir-cdc/weir/internal/config"
@@ -628,5 +629,48 @@ func TestRangeMark(t *testing.T) {
 		if err := CheckReset(m.String()); err == nil {
 			t.Errorf("a reset would move %q", m)
 		}
+	}
+}
+
+// TestACompactedRangeOnKafka: everything of a pending range is compacted away
+// before it is rendered again. It ends all the same, and what a file has is kept.
+func TestACompactedRangeOnKafka(t *testing.T) {
+	t.Parallel()
+	addr := servers.Kafka(t)
+	topic, group := servers.Unique(t, "compacted"), servers.Unique(t, "compacted")
+	createTopic(t, addr, topic, 1, "cleanup.policy", "compact", "segment.ms", "50", "min.cleanable.dirty.ratio", "0.001", "max.compaction.lag.ms", "100", "delete.retention.ms", "0")
+	cl := connect(t, addr)
+	last := func(n int) { // the newest segment is never compacted
+		time.Sleep(100 * time.Millisecond)
+		produce(t, cl, flat(topic, 0, n, n))
+	}
+	for i := range 6 {
+		produce(t, cl, flat(topic, 0, 1, i))
+	}
+	last(1)
+	last(2)
+	deadline := time.Now().Add(90 * time.Second)
+	for n := 3; ; n++ {
+		if first := consume(t, addr, topic, 1)[0]; first.Offset >= 6 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the broker does not compact")
+		}
+		time.Sleep(2 * time.Second)
+		last(n)
+	}
+	s := newShelf(100)
+	s.files[topic+"-0@0"] = upTo(5) // a file of the crashed process
+	m := rangeMark{topicID: topicIDOf(t, cl, topic), layout: testLayout, instant: time.UnixMilli(1), pending: 5, since: time.Now()}
+	commitFor(t, cl, group, topic, 0, 0, m.String())
+	r := ranges(t, addr, s, RangeConfig{}, "topics="+topic, "group.id="+group)
+	start(t, r)
+	caughtUp(t, r, 1)
+	if got := s.files[topic+"-0@0"]; !slices.Equal(got, upTo(5)) {
+		t.Errorf("the file that was there became %v", got)
+	}
+	if all := s.offsets(0); all[5] < 6 {
+		t.Errorf("offsets %v", all)
 	}
 }
