@@ -46,6 +46,8 @@ type batch struct {
 	end   int64
 	epoch int32
 	bytes int64 // in Kafka
+	// skipped counts records that the batch moves past without having them.
+	skipped int
 
 	raws     []*kgo.Record // all of it, transaction markers included
 	slots    []*slot       // grows to the largest batch
@@ -113,6 +115,17 @@ func (b *batch) cutAtFailure() (rest []*kgo.Record) {
 		b.bytes += int64(len(r.Key) + len(r.Value))
 	}
 	return rest
+}
+
+// count is how many records the batch covers; transaction markers are none.
+func (b *batch) count() int {
+	n := b.skipped
+	for _, r := range b.raws {
+		if r.Offset < b.end && !r.Attrs.IsControl() {
+			n++
+		}
+	}
+	return n
 }
 
 // sortFailures puts them in offset order; those of the chain came after those

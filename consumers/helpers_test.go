@@ -145,6 +145,16 @@ type setup struct {
 // build makes the runner.
 func (s setup) build(t testing.TB) *Runner {
 	t.Helper()
+	r, err := New(s.options(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// options are what the runner is made of.
+func (s setup) options(t testing.TB) Options {
+	t.Helper()
 	properties := map[string]string{
 		"name": "test", "bootstrap.servers": s.addr, "retry.backoff.ms": "10", "errors.retry.delay.max.ms": "100",
 		"offset.flush.interval.ms": "20", "consumer.override.heartbeat.interval.ms": "200", "consumer.override.session.timeout.ms": "6000",
@@ -160,14 +170,10 @@ func (s setup) build(t testing.TB) *Runner {
 	if s.limits == (Limits{}) {
 		s.limits = Limits{Records: 100, Bytes: 1 << 20, Linger: 5 * time.Millisecond}
 	}
-	r, err := New(Options{
+	return Options{
 		Config: c, Limits: s.limits, Writer: s.writer, Chain: s.chain, Component: "weir-test", Version: "0",
 		Log: logger(t), Metrics: prometheus.NewRegistry(), Now: s.now, Client: s.client,
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
-	return r
 }
 
 // logger logs to the test while it runs.

@@ -250,6 +250,7 @@ func (w *worker) passStuck(ctx context.Context, f *failure) error {
 		return err
 	}
 	w.past.reset()
+	w.past.skipped = 1
 	w.past.end, w.past.epoch = f.raw.Offset+1, f.raw.LeaderEpoch
 	if err := w.flow.take(ctx, &w.past); err != nil {
 		return err
@@ -461,7 +462,7 @@ func advice(err error, l *Lease) (text, do string, at *admin.Record) {
 	case errors.As(err, &stuck):
 		raw := stuck.failure.raw
 		at = &admin.Record{Topic: raw.Topic, Partition: raw.Partition, Offset: raw.Offset}
-		return err.Error(), fmt.Sprintf("mend the cause and restart, or move the record to the dead letters: weirctl skip --topic %s --partition %d --offset %d",
+		return err.Error(), fmt.Sprintf("mend the cause and restart, or move the record to the dead letters: weirctl skip %s %d %d",
 			raw.Topic, raw.Partition, raw.Offset), at
 	case errors.As(err, &stopped):
 		return fmt.Sprintf("%s-%d: %v", l.Topic(), l.Partition(), stopped.Reason), stopped.Advice, nil

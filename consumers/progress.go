@@ -89,14 +89,14 @@ func (p *progress) holdsSince(ms int64) {
 
 // took counts a batch that the flow has taken.
 func (w *worker) took(b *batch) {
-	now := time.Now()
+	now, n := time.Now(), b.count()
 	w.mu.Lock()
 	w.next, w.oldest = b.end, time.Time{}
-	w.records.add(now, len(b.decoded))
+	w.records.add(now, n)
 	w.bytes.add(now, int(b.bytes))
 	w.mu.Unlock()
 	m, topic := w.runner.metrics, w.lease.Topic()
-	m.records.WithLabelValues(topic).Add(float64(len(b.decoded)))
+	m.records.WithLabelValues(topic).Add(float64(n))
 	m.bytes.WithLabelValues(topic).Add(float64(b.bytes))
 	m.batches.WithLabelValues(topic).Inc()
 }
