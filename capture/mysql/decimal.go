@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/bits"
 	"strconv"
@@ -168,28 +169,41 @@ func parseDecimal(r *cdc.Row, text []byte, scale int) (cdc.Value, bool) {
 	if negative {
 		text = text[1:]
 	}
-	var w wide
-	fraction, point := 0, false
-	for _, c := range text {
-		switch {
-		case c == '.' && !point:
-			point = true
-			continue
-		case c < '0' || c > '9' || w[len(w)-1]>>59 != 0:
-			return cdc.Value{}, false
-		}
-		w.shift(1, uint64(c-'0'))
-		if point {
-			fraction++
-		}
+	whole, fraction := text, []byte(nil)
+	if point := bytes.IndexByte(text, '.'); point >= 0 {
+		whole, fraction = text[:point], text[point+1:]
 	}
-	if len(text) == 0 || fraction > scale {
+	if len(text) == 0 || len(fraction) > scale {
 		return cdc.Value{}, false
 	}
-	for ; fraction < scale; fraction++ {
-		w.shift(1, 0)
+	var w wide
+	if !w.parse(whole) || !w.parse(fraction) {
+		return cdc.Value{}, false
+	}
+	for missing := scale - len(fraction); missing > 0; missing -= 9 {
+		w.shift(min(missing, 9), 0)
 	}
 	return w.value(r, negative), true
+}
+
+// parse appends decimal digits.
+func (w *wide) parse(digits []byte) bool {
+	for len(digits) > 0 {
+		n := min(len(digits), maxSmallDigits)
+		var u uint64
+		for _, c := range digits[:n] {
+			if c < '0' || c > '9' {
+				return false
+			}
+			u = u*10 + uint64(c-'0')
+		}
+		if bits.Len64(w[len(w)-1])+n*10/3+1 > 64 { // more than the servers have
+			return false
+		}
+		w.shift(n, u)
+		digits = digits[n:]
+	}
+	return true
 }
 
 // wide is an unsigned number of 256 bits, the lowest first; the server's

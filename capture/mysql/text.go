@@ -1,7 +1,6 @@
 package mysql
 
 import (
-	"cmp"
 	"fmt"
 	"strings"
 
@@ -93,7 +92,11 @@ func (p *rowReader) decode(r *cdc.Row, packet []byte) error {
 		if bit := i + reserved; nulls[bit>>3]&(1<<(bit&7)) != 0 {
 			continue
 		}
-		if err := cmp.Or(p.steps[i].decodeWire(r, &c), c.err()); err != nil {
+		err := p.steps[i].decodeWire(r, &c)
+		if err == nil && c.bad {
+			err = errMalformed
+		}
+		if err != nil {
 			return fmt.Errorf("column %s: %w", p.table.Definition.Columns[p.table.Ordinals[i]].Name, err)
 		}
 	}
