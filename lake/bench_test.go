@@ -135,7 +135,7 @@ func (c *counter) Write(b []byte) (int, error) {
 var _ io.Writer = (*counter)(nil)
 
 // nowhere is a store that forgets.
-type nowhere struct{ store }
+type nowhere struct{}
 
 func (nowhere) upload(string) upload { return nowhere{} }
 

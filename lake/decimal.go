@@ -18,20 +18,6 @@ func decimalBytes(precision int) int {
 	return limit.Sub(limit, big.NewInt(1)).BitLen()/8 + 1
 }
 
-// digitsOf is how many decimal digits n has.
-func digitsOf(n int64) int {
-	u := uint64(n)
-	if n < 0 {
-		u = -u
-	}
-	d := 1
-	for u >= 10 {
-		u /= 10
-		d++
-	}
-	return d
-}
-
 // bigDigits is how many decimal digits n has.
 func bigDigits(n *big.Int) int {
 	return len(new(big.Int).Abs(n).String())

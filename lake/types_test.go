@@ -4,6 +4,7 @@ import (
 	"math"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -30,6 +31,10 @@ var variable = cdc.NewSchema("io.debezium.data.VariableScaleDecimal",
 
 // typeCases has every semantic type, in every form in which its values travel.
 func typeCases() []typeCase {
+	return slices.Concat(plainCases(), temporalCases(), decimalCases(), nestedCases(), typelessCases())
+}
+
+func plainCases() []typeCase {
 	return []typeCase{
 		{name: "boolean", field: cdc.Field{Type: cdc.Boolean}, value: cdc.Bool(true), arrow: "bool", duck: "BOOLEAN", seen: true},
 		{name: "int8", field: cdc.Field{Type: cdc.Int8}, value: cdc.Int(-128), arrow: "int32", duck: "INTEGER", seen: -128.0},
@@ -52,7 +57,11 @@ func typeCases() []typeCase {
 		{name: "xml", field: cdc.Field{Type: cdc.Text, Semantic: cdc.XML}, value: str("<a/>"), arrow: "string", duck: "VARCHAR", seen: "<a/>"},
 		{name: "uuid", field: cdc.Field{Type: cdc.Text, Semantic: cdc.UUID}, value: str("123e4567-e89b-12d3-a456-426614174000"), arrow: "string", duck: "VARCHAR", seen: "123e4567-e89b-12d3-a456-426614174000"},
 		{name: "year", field: cdc.Field{Type: cdc.Int32, Semantic: cdc.Year}, value: cdc.Int(2026), arrow: "int32", duck: "INTEGER", seen: 2026.0},
+	}
+}
 
+func temporalCases() []typeCase {
+	return []typeCase{
 		{name: "date", field: cdc.Field{Type: cdc.Int32, Semantic: cdc.Date}, value: cdc.Int(20_779), arrow: "date32[day]", duck: "DATE", seen: "2026-11-22"},
 		{name: "connect_date", field: cdc.Field{Type: cdc.Int32, Semantic: cdc.ConnectDate}, value: cdc.Int(-1), arrow: "date32[day]", duck: "DATE", seen: "1969-12-31"},
 		{name: "time_ms", field: cdc.Field{Type: cdc.Int32, Semantic: cdc.Time}, value: cdc.Int(3_723_004), arrow: "time32[ms]", duck: "TIME", seen: "01:02:03.004000"},
@@ -68,7 +77,11 @@ func typeCases() []typeCase {
 		{name: "zoned_micros", field: cdc.Field{Type: cdc.Text, Semantic: cdc.ZonedTimestamp}, value: cdc.Micros(1_795_348_800_000_001), arrow: "timestamp[us, tz=UTC]", duck: "TIMESTAMP WITH TIME ZONE", seen: "2026-11-22 12:00:00.000001+00:00"},
 		{name: "zoned_time", field: cdc.Field{Type: cdc.Text, Semantic: cdc.ZonedTime}, value: str("10:00:00Z"), arrow: "string", duck: "VARCHAR", seen: "10:00:00Z"},
 		{name: "iso_date", field: cdc.Field{Type: cdc.Text, Semantic: cdc.IsoDate}, value: str("2026-11-22Z"), arrow: "string", duck: "VARCHAR", seen: "2026-11-22Z"},
+	}
+}
 
+func decimalCases() []typeCase {
+	return []typeCase{
 		{name: "decimal_int32", field: cdc.Field{Type: cdc.Binary, Semantic: cdc.Decimal, Precision: 7, Scale: 3}, value: cdc.SmallDecimal(-1234567), arrow: "decimal128(7, 3)", duck: "DECIMAL(7,3)", seen: "-1234.567"},
 		{name: "decimal_int64", field: cdc.Field{Type: cdc.Binary, Semantic: cdc.Decimal, Precision: 18, Scale: 2}, value: cdc.SmallDecimal(999_999_999_999_999_999), arrow: "decimal128(18, 2)", duck: "DECIMAL(18,2)", seen: "9999999999999999.99"},
 		{name: "decimal_bytes_small", field: cdc.Field{Type: cdc.Binary, Semantic: cdc.Decimal, Precision: 12, Scale: 2}, value: cdc.BigDecimal([]byte{0xff, 0x38}), arrow: "decimal128(12, 2)", duck: "DECIMAL(12,2)", seen: "-2.00"},
@@ -86,7 +99,11 @@ func typeCases() []typeCase {
 		{name: "bigint_unsigned_precise", field: cdc.Field{Type: cdc.Binary, Semantic: cdc.Decimal, Precision: 20}, value: cdc.BigDecimal([]byte{0, 255, 255, 255, 255, 255, 255, 255, 255}), arrow: "decimal128(20, 0)", duck: "DECIMAL(20,0)", seen: "18446744073709551615"},
 		{name: "variable_decimal", field: cdc.Field{Type: cdc.Struct, Semantic: cdc.VariableDecimal, Struct: variable},
 			value: cdc.List([]cdc.Value{cdc.Int(3), cdc.Bytes([]byte{0xfb, 0x2e})}), arrow: "string", duck: "VARCHAR", seen: "-1.234"},
+	}
+}
 
+func nestedCases() []typeCase {
+	return []typeCase{
 		{name: "point", field: cdc.Field{Type: cdc.Struct, Semantic: cdc.Point, Struct: point},
 			value: cdc.List([]cdc.Value{cdc.Float64(1.5), cdc.Float64(-2), cdc.Bytes([]byte{1, 1}), {}}),
 			arrow: "struct<x: double, y: double, wkb: binary, srid: int32>", duck: "STRUCT(x DOUBLE, y DOUBLE, wkb BLOB, srid INTEGER)",
@@ -99,7 +116,11 @@ func typeCases() []typeCase {
 			value: cdc.List([]cdc.Value{cdc.List([]cdc.Value{cdc.Float64(1), cdc.Float64(2), {}, cdc.Int(4326)}), {}}),
 			arrow: "list<element: struct<x: double, y: double, wkb: binary, srid: int32>>", duck: "STRUCT(x DOUBLE, y DOUBLE, wkb BLOB, srid INTEGER)[]",
 			seen: []any{map[string]any{"x": "1.0", "y": "2.0", "wkb": nil, "srid": 4326.0}, nil}},
+	}
+}
 
+func typelessCases() []typeCase {
+	return []typeCase{
 		{name: "any_bool", field: cdc.Field{Type: cdc.Any}, value: cdc.Bool(false), arrow: "bool", duck: "BOOLEAN", seen: false},
 		{name: "any_int", field: cdc.Field{Type: cdc.Any}, value: cdc.Number([]byte("42")), arrow: "int64", duck: "BIGINT", seen: 42.0},
 		{name: "any_double", field: cdc.Field{Type: cdc.Any}, value: cdc.Number([]byte("0.30000000000000004")), arrow: "double", duck: "DOUBLE", seen: "0.30000000000000004"},
