@@ -3,6 +3,8 @@ package consumers
 import (
 	"context"
 	"fmt"
+	"runtime"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -11,8 +13,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 
+	"github.com/weir-cdc/weir/deploy/local/servers"
 	"github.com/weir-cdc/weir/internal/cdc"
 	"github.com/weir-cdc/weir/internal/cdc/json"
+	"github.com/weir-cdc/weir/internal/kafka"
 )
 
 // orders is the table of the benchmarks: 12 columns of the usual types.
@@ -117,4 +121,76 @@ func benchWorker(b *testing.B) *worker {
 	w.flow = f
 	w.decoder.entries[orders.Fingerprint] = orders
 	return w
+}
+
+// counting is a Writer that counts.
+type counting struct{ n atomic.Int64 }
+
+func (c *counting) Write(_ context.Context, batch []*cdc.Record) error {
+	c.n.Add(int64(len(batch)))
+	return nil
+}
+
+// BenchmarkRunner is the whole runtime reading from Apache Kafka, lz4 as the
+// capture writes it, into a sink that does nothing. The broker is another
+// process and not counted.
+func BenchmarkRunner(b *testing.B) {
+	const n = 200_000
+	addr, topic := servers.Kafka(b), servers.Unique(b, "bench")
+	cl := connect(b, addr, kgo.ProducerBatchCompression(kgo.Lz4Compression()), kgo.MaxBufferedRecords(n))
+	if _, err := kafka.CreateTopics(context.Background(), cl, kafka.Topic{Name: topic, Partitions: 3}, kafka.Topic{Name: kafka.SchemaTopic(topic), Partitions: 1}); err != nil {
+		b.Fatal(err)
+	}
+	produce(b, cl, &kgo.Record{Topic: kafka.SchemaTopic(topic), Key: []byte(orders.Fingerprint), Value: orders.Marshal()})
+	for i, r := range inserts(n) {
+		r.Topic, r.Partition, r.Offset = topic, int32(i%3), 0
+		cl.Produce(context.Background(), r, nil)
+	}
+	if err := cl.Flush(context.Background()); err != nil {
+		b.Fatal(err)
+	}
+	runtime.GC()
+	b.ReportAllocs()
+	var used time.Duration
+	var passes, allocs int
+	for b.Loop() {
+		used0, mallocs := cpu(), mallocs()
+		runOnce(b, addr, topic, n)
+		used += cpu() - used0
+		allocs += int(mallocsSince(mallocs))
+		passes++
+	}
+	b.ReportMetric(float64(used)/float64(passes*n), "cpu-ns/record")
+	b.ReportMetric(float64(allocs)/float64(passes*n), "allocs/record")
+}
+
+func mallocs() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.Mallocs
+}
+
+func mallocsSince(before uint64) uint64 { return mallocs() - before }
+
+// runOnce reads the topic with a group of its own.
+func runOnce(b *testing.B, addr, topic string, n int64) {
+	c, _, err := configure(b, map[string]string{"name": servers.Unique(b, "bench"), "bootstrap.servers": addr, "topics": topic})
+	if err != nil {
+		b.Fatal(err)
+	}
+	sink := &counting{}
+	r, err := New(Options{Config: c, Limits: Limits{Records: 2000, Bytes: 5 << 20, Linger: time.Millisecond}, Writer: sink, Log: zap.NewNop(), Metrics: prometheus.NewRegistry()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	for sink.n.Load() < n {
+		time.Sleep(5 * time.Millisecond)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		b.Fatal(err)
+	}
 }
