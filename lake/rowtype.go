@@ -56,7 +56,7 @@ func (t *rowType) check(values []cdc.Value, deleted bool, out []unusual) ([]unus
 	return out, nil
 }
 
-// rowTypes are the row types met so far; they are kept for the next range.
+// rowTypes are the row types that a range has met.
 type rowTypes struct {
 	known map[rowTypeKey]*rowType
 	last  rowTypeKey
