@@ -76,6 +76,7 @@ type comparison struct {
 	part   Part
 	topics topics
 	report *Report
+	want   []Record // all of Debezium's
 }
 
 // partition names one partition.
@@ -95,7 +96,19 @@ func byPartition(records []Record) map[partition][]Record {
 
 // run compares until there are as many differences as are asked for.
 func (k *comparison) run(want, got []Record) {
-	wanted, gotten := byPartition(k.keep(want, wrongOfDebezium)), byPartition(k.keep(got, missingOfDebezium))
+	k.want = want
+	want, _ = k.split(want, wrongOfDebezium)
+	got, _ = k.split(got, missingOfDebezium)
+	want, wantMoved := k.split(want, moved)
+	got, gotMoved := k.split(got, moved)
+	if k.partitions(want, got) {
+		k.partitions(wantMoved, gotMoved)
+	}
+}
+
+// partitions compares records partition by partition.
+func (k *comparison) partitions(want, got []Record) bool {
+	wanted, gotten := byPartition(want), byPartition(got)
 	all := maps.Clone(wanted)
 	maps.Copy(all, gotten)
 	partitions := slices.SortedFunc(maps.Keys(all), func(a, b partition) int {
@@ -107,22 +120,25 @@ func (k *comparison) run(want, got []Record) {
 			w, g = w[:min(1, len(w))], g[:min(1, len(g))]
 		}
 		if !k.records(w, g) {
-			return
+			return false
 		}
 	}
+	return true
 }
 
-// keep leaves out records that are documented to be on one side only.
-func (k *comparison) keep(records []Record, list []recordException) []Record {
-	return slices.DeleteFunc(slices.Clone(records), func(r Record) bool {
-		for i := range list {
-			if list[i].of(k.c) && list[i].applies(k, &r) {
-				k.report.except(list[i].name, list[i].reason)
-				return true
-			}
+// split takes out the records that exceptions apply to.
+func (k *comparison) split(records []Record, list []recordException) (rest, out []Record) {
+	for i := range records {
+		r := &records[i]
+		at := slices.IndexFunc(list, func(e recordException) bool { return e.of(k.c) && e.applies(k, r) })
+		if at < 0 {
+			rest = append(rest, *r)
+			continue
 		}
-		return false
-	})
+		k.report.except(list[at].name, list[at].reason)
+		out = append(out, *r)
+	}
+	return rest, out
 }
 
 // records compares the records of one partition.

@@ -1,10 +1,8 @@
 package golden
 
 import (
-	"encoding/json"
-	"maps"
+	"encoding/base64"
 	"path"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -29,15 +27,9 @@ type exception struct {
 	applies func(k *comparison, d *Difference) bool
 }
 
-// recordException is a documented record that only one side has.
-type recordException struct {
-	name, reason string
-	cases
-	applies func(k *comparison, r *Record) bool
-}
-
 var (
 	temporalCases = cases{"types-temporal*", "mariadb-types-temporal*"}
+	timeCases     = cases{"types-temporal-connect*", "types-temporal-isostring*"}
 	stringCases   = cases{"types-string", "mariadb-types-string"}
 )
 
@@ -89,7 +81,7 @@ var exceptions = []exception{
 		name: "text of JSON", reason: "Debezium has the server's text with blanks in the snapshot and a compact one of its own in the stream; it is one text in both, equal as JSON",
 		cases: cases{"*"},
 		applies: func(_ *comparison, d *Difference) bool {
-			return d.isType("name", "io.debezium.data.Json") && sameJSON(d.Want, d.Got)
+			return d.isType("name", "io.debezium.data.Json") && sameDocument(d.Want, d.Got, func(a, b any) bool { return a == b })
 		},
 	},
 	{
@@ -106,13 +98,80 @@ var exceptions = []exception{
 			return d.column() == "l1" && sameButLost(d.Want, d.Got)
 		},
 	},
+	{
+		name: "cp932", reason: "Debezium decodes it wrongly in the stream",
+		cases: cases{"mariadb-types-string"},
+		applies: func(_ *comparison, d *Difference) bool {
+			return d.Part == PartStream && d.column() == "c932" && strings.ContainsRune(d.Want, utf8.RuneError) && !strings.ContainsRune(d.Got, utf8.RuneError)
+		},
+	},
+	{
+		name: "TIME outside of a day", reason: "Debezium has null, and dies if NOT NULL; the value is kept",
+		cases: timeCases,
+		applies: func(_ *comparison, d *Difference) bool {
+			return d.Want == "null" && (d.isType("name", "org.apache.kafka.connect.data.Time") || d.isType("name", "io.debezium.time.IsoTime"))
+		},
+	},
+	{
+		name: "values in JSON", reason: "Debezium writes doubles as their decimal expansion, breaks negative TIME, and has another text for times and binary values than the server",
+		cases: cases{"types-json"},
+		applies: func(_ *comparison, d *Difference) bool {
+			return d.Part == PartStream && d.isType("name", "io.debezium.data.Json") && sameDocument(d.Want, d.Got, sameJSONScalar)
+		},
+	},
+	{
+		name: "binary default", reason: "Debezium loses bytes of a default that are not UTF-8, where MariaDB shows them as they are",
+		cases: cases{"mariadb-types-binary"},
+		applies: func(_ *comparison, d *Difference) bool {
+			return strings.HasPrefix(d.Path, "value.schema.") && strings.HasSuffix(d.Path, ".default") && sameButLost(unbase64(d.Want), unbase64(d.Got))
+		},
+	},
+	{
+		name: "TIMESTAMP defaults", reason: "Debezium shows them in the server's time zone, here +05:30, and takes that for UTC; they are shown in UTC",
+		cases: cases{"types-temporal-servertz"},
+		applies: func(_ *comparison, d *Difference) bool {
+			zones := strings.NewReplacer("2018-01-02 03:04:05", "2018-01-01 21:34:05", "2018-01-02T03:04:05", "2018-01-01T21:34:05")
+			return d.Part == PartSnapshot && d.Got == zones.Replace(d.Want)
+		},
+	},
+	{
+		name: "tagged GTIDs", reason: "Debezium passes over them, and has neither the GTID nor the time that comes with it",
+		cases: cases{"zz-gtid-tagged"},
+		applies: func(_ *comparison, d *Difference) bool {
+			ours := member(payload(*d.got.Value), "source", "gtid")
+			return strings.HasPrefix(d.place(), "value.source.") && strings.Contains(ours, ":mytag:") && member(payload(*d.want.Value), "source", "gtid") == "null"
+		},
+	},
+	{
+		name: "transaction block of XA", reason: "Debezium has none, or that of PREPARE; rows of an XA transaction are published at its COMMIT",
+		cases: cases{"binlog-xa-tx", "mariadb-binlog"},
+		applies: func(_ *comparison, d *Difference) bool {
+			return d.place() == "value.transaction" && d.Want == "null" ||
+				d.place() == "value.transaction.id" && d.Want == `"0-11-360"` && d.Got == `"0-11-361"`
+		},
+	},
+	{
+		name: "log_bin_compress", reason: "Debezium does not see rows of compressed events",
+		cases: cases{"mariadb-binlog"},
+		applies: func(k *comparison, d *Difference) bool {
+			return d.Topic == k.topics.transactions && (d.place() == "value.event_count" && d.Want == "0" || strings.HasPrefix(d.place(), "value.data_collections[") && d.Want == "")
+		},
+	},
+	{
+		name: "row of a statement", reason: "it is left over from the last change before, which skipped operations are too",
+		cases: cases{"dml-skip-ops"},
+		applies: func(_ *comparison, d *Difference) bool {
+			return d.place() == "value.source.row" && d.Want != "0" && d.Got == "0"
+		},
+	},
+	{
+		name: "last of an empty snapshot", reason: "where no row follows Debezium marks the last schema change; here they are written before that is known",
+		cases: cases{"snapshot-all-empty", "zz-gtid-tagged"},
+		applies: func(k *comparison, d *Difference) bool {
+			return d.Topic == k.topics.schemaChanges && d.place() == "value.source.snapshot" && d.Want == `"last"` && d.Got == `"true"`
+		},
+	},
 }
-
-// wrongOfDebezium are records that Debezium publishes and must not be.
-var wrongOfDebezium = []recordException{}
-
-// missingOfDebezium are records that Debezium does not publish and has to.
-var missingOfDebezium = []recordException{}
 
 // isType reports whether the inline schema says so of the column in which the
 // difference lies. Without an inline schema any column may be of the type.
@@ -171,39 +230,6 @@ func trimFraction(text string) string {
 	return strings.TrimSuffix(strings.TrimRight(rest, "0"), ".") + `Z"`
 }
 
-// sameJSON reports whether two JSON strings hold texts that are equal as JSON,
-// numbers as numbers.
-func sameJSON(want, got string) bool {
-	w, ok1 := decodeJSON(want)
-	g, ok2 := decodeJSON(got)
-	return ok1 && ok2 && equalJSON(w, g)
-}
-
-func decodeJSON(quoted string) (out any, ok bool) {
-	var text string
-	if err := json.Unmarshal([]byte(quoted), &text); err != nil {
-		return nil, false
-	}
-	d := json.NewDecoder(strings.NewReader(text))
-	d.UseNumber()
-	return out, d.Decode(&out) == nil
-}
-
-func equalJSON(a, b any) bool {
-	switch a := a.(type) {
-	case map[string]any:
-		b, ok := b.(map[string]any)
-		return ok && maps.EqualFunc(a, b, equalJSON)
-	case []any:
-		b, ok := b.([]any)
-		return ok && slices.EqualFunc(a, b, equalJSON)
-	case json.Number:
-		b, ok := b.(json.Number)
-		return ok && sameNumber(a.String(), b.String())
-	}
-	return a == b
-}
-
 // sameButLost reports whether two texts differ only in characters that the
 // first has lost.
 func sameButLost(want, got string) bool {
@@ -218,4 +244,13 @@ func sameButLost(want, got string) bool {
 		want, got = want[n:], got[m:]
 	}
 	return lost && want == got
+}
+
+// unbase64 is what a JSON string holds in base64.
+func unbase64(text string) string {
+	b, err := base64.StdEncoding.DecodeString(strings.Trim(text, `"`))
+	if err != nil {
+		return text
+	}
+	return string(b)
 }

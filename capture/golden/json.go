@@ -258,7 +258,7 @@ func sameNumber(a, b string) bool {
 	}
 	f, errF := strconv.ParseFloat(a, 64)
 	g, errG := strconv.ParseFloat(b, 64)
-	return errF == nil && errG == nil && f == g && strings.ContainsAny(a, ".eE")
+	return errF == nil && errG == nil && f == g && strings.ContainsAny(a+b, ".eE")
 }
 
 func isNumber(text string) bool {
