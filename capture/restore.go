@@ -214,6 +214,9 @@ func (f *start) schemas(ctx context.Context, s *stream, tables []*Table) error {
 	if err != nil {
 		return fmt.Errorf("reading the schemas of tables: %w", err)
 	}
+	if len(changes) > 0 && len(s.tables.pending()) == 0 {
+		changes[len(changes)-1].mark(markerLast) // no row follows
+	}
 	for _, c := range changes {
 		if err := s.ddl.write(s, c); err != nil {
 			return err

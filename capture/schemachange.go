@@ -1,6 +1,8 @@
 package capture
 
 import (
+	"slices"
+
 	"github.com/weir-cdc/weir/internal/cdc"
 	"github.com/weir-cdc/weir/internal/cdc/json"
 )
@@ -18,6 +20,19 @@ func newSchemaChanges(c *Config) *schemaChanges {
 		return nil
 	}
 	return &schemaChanges{topic: c.Prefix, config: c}
+}
+
+// mark sets source.snapshot.
+func (c *SchemaChange) mark(m marker) {
+	source := c.Value.Value("source")
+	at := slices.IndexFunc(c.Value.Schema.Fields, func(f cdc.Field) bool { return f.Name == "source" })
+	if source == nil || at < 0 || c.Value.Schema.Fields[at].Struct == nil {
+		return
+	}
+	fields := c.Value.Schema.Fields[at].Struct.Fields
+	if i := slices.IndexFunc(fields, func(f cdc.Field) bool { return f.Name == "snapshot" }); i >= 0 {
+		source.List()[i] = cdc.String([]byte(markerNames[m]))
+	}
 }
 
 // write writes one event.
