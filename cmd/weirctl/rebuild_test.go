@@ -186,7 +186,7 @@ func (r *running) caughtUp(t *testing.T, group string, ends int64) {
 
 func waitFor(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(40 * time.Second); !done(); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); !done(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited too long for %s", what)
 		}
@@ -272,7 +272,7 @@ func TestRebuildIsStoppedAndResumed(t *testing.T) {
 	if code != service.ExitFailed || !strings.Contains(refused, s.topic+"-g2 are left of an earlier rebuild") || !strings.Contains(refused, "--restart") {
 		t.Fatalf("%d %s", code, refused)
 	}
-	again, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	again, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	var second text
 	if code := run(again, []string{"rebuild", "elasticsearch", "-c", s.file, "--restart"}, nil, strings.NewReader(""), &second, &errs); code != service.ExitOK {

@@ -89,6 +89,11 @@ func TestVerifyFindsNoDifferenceThenSome(t *testing.T) {
 	var sinks []*running
 	for name, file := range s.files {
 		r := startProgram(t, programOf(name), file)
+		t.Cleanup(func() {
+			if t.Failed() {
+				t.Logf("%s: %s", name, r.logs)
+			}
+		})
 		if name != "weir-capture" {
 			sinks = append(sinks, r)
 		}

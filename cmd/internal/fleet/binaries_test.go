@@ -193,7 +193,7 @@ func start(t *testing.T, name string, args []string) *process {
 
 func eventually(t *testing.T, p *process, what string, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(40 * time.Second); !done(); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); !done(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("no sign of %s\n%s", what, p.logs)
 		}
