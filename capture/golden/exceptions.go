@@ -165,6 +165,13 @@ var exceptions = []exception{
 		},
 	},
 	{
+		name: "last before empty tables", reason: "rows of a table without a key are published while the stream waits, before it is known that the tables behind it are empty",
+		cases: cases{"keys-message-key"},
+		applies: func(_ *comparison, d *Difference) bool {
+			return d.place() == "value.source.snapshot" && d.Want == `"last"` && d.Got == `"last_in_data_collection"`
+		},
+	},
+	{
 		name: "last of an empty snapshot", reason: "where no row follows Debezium marks the last schema change; here they are written before that is known",
 		cases: cases{"snapshot-all-empty", "zz-gtid-tagged"},
 		applies: func(k *comparison, d *Difference) bool {

@@ -46,6 +46,7 @@ var rules = []rule{
 	{path: "elasticsearch", may: append([]string{"elasticsearch"}, words...), tests: []string{"consumers/sinktest"}},
 	{path: "redis", may: append([]string{"redis"}, words...), tests: []string{"consumers/sinktest"}},
 	{path: "lake", may: append([]string{"lake"}, words...), tests: []string{"consumers/sinktest"}},
+	{path: "capture/golden/compare", may: []string{"capture", "deploy/local"}},
 	{path: "capture/bench", may: []string{"capture", "deploy/local", "internal"}},
 	{path: "capture/golden", may: []string{"capture", "deploy/local", "internal"}},
 	{path: "capture", may: append([]string{"capture", "routing", "enrich", "internal/kafka", "internal/admin"}, words...), tests: []string{"internal"}},
