@@ -248,5 +248,6 @@ func serverError(packet []byte) error {
 // buffered is how many bytes can be read without waiting for the server.
 func (d *dump) buffered() int { return d.in.Buffered() }
 
-// Close ends the dump.
-func (d *dump) Close() error { return d.conn.Close() }
+// Close ends the dump. It may be called several times, and while another
+// goroutine reads: the client library's own Close may not.
+func (d *dump) Close() error { return d.net.Close() }
