@@ -32,12 +32,15 @@ var tens = [...]uint64{
 	1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19,
 }
 
+// maxDigits is what the servers let a DECIMAL have.
+const maxDigits = 65
+
 // maxSmallDigits is what cdc.SmallDecimal holds.
 const maxSmallDigits = 18
 
 // newDecimalLayout returns nil for what is no DECIMAL.
 func newDecimalLayout(precision, scale int) *decimalLayout {
-	if precision < 1 || scale < 0 || scale > precision || precision > 100 {
+	if precision < 1 || scale < 0 || scale > precision || precision > maxDigits {
 		return nil
 	}
 	l := &decimalLayout{small: precision <= maxSmallDigits, scale: scale}

@@ -97,7 +97,11 @@ func (w *jsonLimits) value(dst []byte, typ byte, d []byte) ([]byte, error) {
 	case jsonUint64:
 		return strconv.AppendUint(dst, binary.LittleEndian.Uint64(d), 10), nil
 	case jsonDouble:
-		return appendServerDouble(dst, math.Float64frombits(binary.LittleEndian.Uint64(d))), nil
+		f := math.Float64frombits(binary.LittleEndian.Uint64(d))
+		if math.IsNaN(f) || math.IsInf(f, 0) {
+			return dst, errJSON
+		}
+		return appendServerDouble(dst, f), nil
 	}
 	return dst, fmt.Errorf("%w: type %d", errJSON, typ)
 }
