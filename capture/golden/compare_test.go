@@ -35,9 +35,9 @@ func compareFake(c *Case, part Part, got []Record) *Report {
 }
 
 func TestComparisonFindsEveryKindOfDifference(t *testing.T) {
-	edit := func(at int, old, new string) func([]Record) []Record {
+	edit := func(at int, old, other string) func([]Record) []Record {
 		return func(r []Record) []Record {
-			changed := strings.Replace(*r[at].Value, old, new, 1)
+			changed := strings.Replace(*r[at].Value, old, other, 1)
 			if changed == *r[at].Value {
 				t.Fatalf("%s is not in %s", old, changed)
 			}

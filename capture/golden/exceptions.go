@@ -244,10 +244,10 @@ func sameButLost(want, got string) bool {
 	for want != "" && got != "" {
 		w, n := utf8.DecodeRuneInString(want)
 		g, m := utf8.DecodeRuneInString(got)
-		if w != g && w != utf8.RuneError {
+		if w != utf8.RuneError && w != g {
 			return false
 		}
-		lost = lost || w != g
+		lost = lost || want[:n] != got[:m]
 		want, got = want[n:], got[m:]
 	}
 	return lost && want == got

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"sync"
 
 	"go.uber.org/zap"
 )
@@ -25,16 +26,18 @@ type Options struct {
 func Compare(ctx context.Context, folders []string, o Options) iter.Seq[*Report] {
 	return func(yield func(*Report) bool) {
 		ctx, cancel := context.WithCancel(ctx)
+		var running sync.WaitGroup
+		defer running.Wait()
 		defer cancel()
 		reports := make([]chan *Report, len(folders))
 		slots := make(chan struct{}, max(1, o.Parallel))
 		for i, folder := range folders {
 			reports[i] = make(chan *Report, 1)
-			go func() {
+			running.Go(func() {
 				slots <- struct{}{}
 				defer func() { <-slots }()
 				reports[i] <- compare(ctx, folder, &o)
-			}()
+			})
 		}
 		for _, r := range reports {
 			if !yield(<-r) {

@@ -150,6 +150,7 @@ type observedSource struct {
 	o *observed
 }
 
+// Stream is the Source's, watched.
 func (s *observedSource) Stream(ctx context.Context, wake <-chan struct{}, out capture.Stream) error {
 	return s.Source.Stream(ctx, wake, &observedStream{Stream: out, o: s.o})
 }

@@ -39,7 +39,7 @@ func (c *Case) CompareSnapshot(ctx context.Context, server Server, log *zap.Logg
 		return err
 	}
 	defer db.Close()
-	p := &preparation{db: db, databases: created(script), case_: c}
+	p := &preparation{db: db, databases: created(script), recorded: c}
 	if err := p.lock(ctx); err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ type preparation struct {
 	db        *sql.DB
 	session   *sql.Conn // has the lock
 	databases []string
-	case_     *Case
+	recorded  *Case
 }
 
 // lock waits for other comparisons of the same databases, and drops what one
@@ -135,7 +135,7 @@ func (p *preparation) run(ctx context.Context, script string) error {
 		return fmt.Errorf("connecting to the server: %w", err)
 	}
 	defer session.Close()
-	server := &p.case_.Meta.Server
+	server := &p.recorded.Meta.Server
 	before := []string{"SET NAMES utf8mb4", "SET SESSION sql_mode = '" + server.SQLMode + "'"}
 	if !strings.EqualFold(server.TimeZone, "SYSTEM") {
 		before = append(before, "SET SESSION time_zone = '"+server.TimeZone+"'")
