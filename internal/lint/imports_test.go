@@ -40,7 +40,6 @@ var rules = []rule{
 	{path: "internal/service", may: []string{"internal/config", "internal/admin"}},
 	{path: "internal/compare", may: append([]string{"internal/kafka"}, words...), tests: []string{"elasticsearch", "redis", "lake"}},
 	{path: "internal/lint"},
-	{path: "internal/modpin"},
 	{path: "routing", may: append([]string{"routing"}, words...), tests: []string{"enrich"}},
 	{path: "enrich", may: append([]string{"enrich", "internal/kafka"}, words...), tests: []string{"routing"}},
 	{path: "elasticsearch", may: append([]string{"elasticsearch"}, words...), tests: []string{"consumers/sinktest"}},
