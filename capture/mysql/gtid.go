@@ -265,13 +265,6 @@ type gtidGroup struct {
 // gtidInterval is first, first+1 … last.
 type gtidInterval struct{ first, last int64 }
 
-func (g *gtidGroup) compare(uuid *[16]byte, tag string) int {
-	if c := bytes.Compare(g.uuid[:], uuid[:]); c != 0 {
-		return c
-	}
-	return cmp.Compare(g.tag, tag)
-}
-
 // find returns where the group is, or would be.
 func (s *gtidSet) find(uuid *[16]byte, tag []byte) (int, bool) {
 	if s.last < len(s.groups) {

@@ -361,10 +361,6 @@ func (p *parser) rare(e *event, b []byte) error {
 	return nil
 }
 
-// minVersionSize is what a format description has before the sizes of the
-// fixed parts: version, server version, time, header size.
-const minVersionSize = 2 + 50 + 4 + 1
-
 // parseFormat reads a format description before its checksum can be checked,
 // for it says whether there is one.
 func (p *parser) parseFormat(raw []byte) error {

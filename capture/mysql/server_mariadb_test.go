@@ -124,8 +124,13 @@ func TestMariaDBTransactionEvents(t *testing.T) {
 				t.Errorf("%s again", e.gtid.appendText(nil))
 			}
 			at.add(&e.gtid)
-			got = append(got, fmt.Sprintf("gtid %d-%d standalone %v ddl %v prepared %v completed %v %s", e.gtid.domain, e.gtid.server,
-				e.gtid.standalone, e.gtid.ddl, e.gtid.preparedXA, e.gtid.completedXA, e.gtid.xa))
+			line := fmt.Sprintf("gtid %d-%d", e.gtid.domain, e.gtid.server)
+			for flag, set := range map[string]bool{" standalone": e.gtid.standalone && !e.gtid.ddl && !e.gtid.completedXA, " ddl": e.gtid.ddl, " prepared": e.gtid.preparedXA, " completed": e.gtid.completedXA} {
+				if set {
+					line += flag
+				}
+			}
+			got = append(got, strings.TrimSpace(line+" "+string(e.gtid.xa)))
 		case eventQuery:
 			got = append(got, fmt.Sprintf("query %d %s", e.query.kind(), e.query.text()))
 		case eventXAPrepare:
@@ -144,5 +149,13 @@ func TestMariaDBTransactionEvents(t *testing.T) {
 	if err != nil || !list.contains(at) || !at.contains(list) {
 		t.Errorf("the log ends at %s, the server says %s: %v", at, current, err)
 	}
-	t.Log(strings.Join(got, "\n"))
+	want := []string{
+		"gtid 0-11", "rows of INSERT INTO x VALUES (1)", "xid", "gtid 7-9", "rows of INSERT INTO x VALUES (2)", "xid",
+		"gtid 0-9 prepared X'6731',X'62',3", "rows of INSERT INTO x VALUES (3)", "query 6 XA END X'6731',X'62',3", "prepare false X'6731',X'62',3",
+		"gtid 0-9 completed X'6731',X'62',3", "query 7 XA COMMIT X'6731',X'62',3", "gtid 0-9 ddl", "query 0 ALTER TABLE x ADD y INT",
+		"gtid 0-9", "rows of INSERT INTO x VALUES (4, 4)", "xid",
+	}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
 }

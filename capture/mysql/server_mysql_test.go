@@ -59,7 +59,7 @@ func floatText(r *rand.Rand) string {
 		f = (r.Float64() - 0.5) * math.Pow(10, float64(r.IntN(44)-22))
 	}
 	if math.IsNaN(f) || math.IsInf(f, 0) {
-		f = -0.0
+		f = math.Copysign(0, -1)
 	}
 	text := strconv.FormatFloat(f, 'g', -1, 64)
 	if !strings.ContainsAny(text, ".e") {

@@ -1,7 +1,6 @@
 package mysql
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -76,8 +75,7 @@ type mapColumn struct {
 
 // tableEntry is a table map that was seen, with what decodes its rows.
 type tableEntry struct {
-	raw  []byte // without the table's id
-	plan *plan  // nil: not captured
+	plan *plan // nil: not captured
 	m    *tableMap
 }
 
@@ -136,14 +134,14 @@ func (t *tableCache) lookUp(raw []byte) (*tableEntry, error) {
 	if err != nil {
 		return nil, err
 	}
-	entry := &tableEntry{raw: bytes.Clone(raw), m: m}
+	entry := &tableEntry{m: m}
 	if entry.plan, err = t.resolve(m); err != nil {
 		return nil, fmt.Errorf("table %s.%s: %w", m.database, m.name, err)
 	}
 	if len(t.known) >= maxTables {
 		clear(t.known)
 	}
-	t.known[string(entry.raw)] = entry
+	t.known[string(raw)] = entry
 	return entry, nil
 }
 
