@@ -86,9 +86,13 @@ func (r *Row) Keep(b []byte) []byte {
 	return b[:len(b):len(b)]
 }
 
-// CopyFrom makes r a copy of src that shares no memory with it.
+// CopyFrom makes r a copy of src that shares no memory with it. Values beyond
+// the schema's fields are copied too.
 func (r *Row) CopyFrom(src *Row) {
 	r.Reset(src.Schema)
+	for len(r.Values) < len(src.Values) {
+		r.Values = append(r.Values, Value{})
+	}
 	for i := range src.Values {
 		r.Values[i] = r.Copy(src.Values[i])
 	}
