@@ -138,6 +138,7 @@ func (c *rowCase) options() SchemaOptions {
 	if c.config["bigint.unsigned.handling.mode"] == "precise" {
 		o.Values.BigintUnsigned = BigintUnsignedPrecise
 	}
+	o.Values.TinyIntBoolean = strings.Contains(c.config["boolean.type"], "TinyIntOneToBoolean")
 	o.Values.KeepYears = c.config["enable.time.adjuster"] == "false"
 	return o
 }
@@ -227,7 +228,9 @@ func (k *comparison) event(e *event) {
 		k.gtid = e.gtid.appendText(k.gtid[:0])
 		k.micros, k.thread = int64(e.gtid.originalMicros), 0
 	case eventQuery:
-		k.thread = int64(e.query.thread)
+		if e.query.kind() == queryBegin {
+			k.thread = int64(e.query.thread)
+		}
 		if e.query.kind() == queryOther {
 			k.ddl(&e.query)
 		}
@@ -355,10 +358,12 @@ func (k *comparison) row(check func(string, any, any), what string, p *plan, row
 	for i := range p.table.Value.Fields {
 		f := &p.table.Value.Fields[i]
 		v := &row.Values[i]
+		if v.IsNull() && f.Default != nil {
+			v = f.Default
+		}
 		got := string(appendConnect(nil, f, v))
-		s := schema.field(f.Name)
-		if got == "null" && s != nil && s.Default != nil {
-			got = string(s.Default)
+		if s := schema.field(f.Name); s != nil && (s.Default == nil) != (f.Default == nil) {
+			check(what+f.Name+" default", f.Default, string(s.Default))
 		}
 		w, ok := want[f.Name]
 		if !ok {

@@ -185,10 +185,10 @@ func (l *liveServer) changes(tables map[string]*TableSchema, o *ValueOptions) []
 			}
 			k := &loggedChange{op: c.op, table: e.rows.table.m.name, row: c.row}
 			if c.before != nil {
-				copyRow(&k.before, c.before)
+				k.before.CopyFrom(c.before)
 			}
 			if c.after != nil {
-				copyRow(&k.after, c.after)
+				k.after.CopyFrom(c.after)
 			}
 			out = append(out, k)
 		}
@@ -203,17 +203,6 @@ func (l *liveServer) changes(tables map[string]*TableSchema, o *ValueOptions) []
 		}
 	})
 	return out
-}
-
-// copyRow copies a row whose values may be more than its schema's fields.
-func copyRow(to, from *cdc.Row) {
-	to.Reset(from.Schema)
-	for len(to.Values) < len(from.Values) {
-		to.Values = append(to.Values, cdc.Value{})
-	}
-	for i := range from.Values {
-		to.Values[i] = to.Copy(from.Values[i])
-	}
 }
 
 // snapshot reads a table in the order of its key, as a snapshot does.
