@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -331,15 +332,39 @@ func (s *step) decodeVariable(r *cdc.Row, d []byte) (int, error) {
 	case opBinary:
 		s.setBinary(r, v, b)
 	case opJSON:
-		text, err := appendJSON(r.Tail(2*n+64), b)
-		if err != nil {
-			return 0, err
-		}
-		*v = cdc.String(r.Keep(text))
+		return end, s.decodeJSON(r, v, b)
 	default:
 		return end, s.decodeRareVariable(r, v, b)
 	}
 	return end, nil
+}
+
+// decodeJSON makes the text of a document, unless it is that of the before image.
+func (s *step) decodeJSON(r *cdc.Row, v *cdc.Value, b []byte) error {
+	s.last = b
+	if s.old != nil && bytes.Equal(b, s.old) {
+		*v = s.oldText
+		return nil
+	}
+	text, err := appendJSON(r.Tail(2*len(b)+64), b)
+	*v = cdc.String(r.Keep(text))
+	return err
+}
+
+// decodeAfter decodes the after image of an update whose before image was
+// decoded last, into before. The row may share memory with before.
+func (p *plan) decodeAfter(r, before *cdc.Row, present, data []byte) (n int, current bool, err error) {
+	for _, i := range p.json {
+		s := &p.steps[i]
+		if s.old, s.oldText = nil, before.Values[s.at]; s.oldText.Kind() == cdc.KindString {
+			s.old = s.last
+		}
+	}
+	n, current, err = p.decode(r, present, data)
+	for _, i := range p.json {
+		p.steps[i].old = nil
+	}
+	return n, current, err
 }
 
 func (s *step) decodeRareVariable(r *cdc.Row, v *cdc.Value, b []byte) error {

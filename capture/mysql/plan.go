@@ -22,6 +22,7 @@ type plan struct {
 	table *TableSchema
 	steps []step // by the table map's columns
 	extra int    // values of a row behind those of its schema's fields
+	json  []int  // the steps of MySQL's JSON columns that are decoded
 	// versioned says that the table is system-versioned: rows whose column
 	// rowEnd is not the end of time are history.
 	versioned bool
@@ -86,6 +87,11 @@ type step struct {
 	decimal   *decimalLayout
 	encode    func(dst, src []byte) []byte // binary.handling.mode; nil: bytes
 	inflate   *inflater                    // of COMPRESSED columns
+
+	// Of JSON: what was decoded last, and the document of an update's before
+	// image with its text, which the after image mostly has again.
+	last, old []byte
+	oldText   cdc.Value
 }
 
 // newPlan compiles the decoding of rows that lie as m says, under the schema t.
@@ -115,6 +121,9 @@ func newPlan(t *TableSchema, m *tableMap, o *ValueOptions) (*plan, error) {
 		}
 		if err != nil {
 			return nil, fmt.Errorf("column %s: %w", c.Name, err)
+		}
+		if s.op == opJSON {
+			p.json = append(p.json, i)
 		}
 	}
 	return p, nil

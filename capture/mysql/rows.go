@@ -105,7 +105,8 @@ type change struct {
 
 // next decodes the event's next row into before and after and describes it in
 // c. It reports false at the event's end, and of a table that is not captured
-// at once. Text and bytes of the rows may point into the event.
+// at once. Text and bytes of the rows may point into the event, and after's into
+// before.
 func (r *rows) next(c *change, before, after *cdc.Row) (bool, error) {
 	for len(r.images) > 0 {
 		*c = change{op: r.op, row: r.n}
@@ -148,7 +149,9 @@ func (r *rows) decode(c *change, before, after *cdc.Row) (current [2]bool, err e
 			r.images = r.images[n:]
 			return current, err
 		}
-		current[1], err = r.image(p, after, r.present)
+		var n int
+		n, current[1], err = p.decodeAfter(after, before, r.present, r.images)
+		r.images = r.images[n:]
 	}
 	return current, err
 }

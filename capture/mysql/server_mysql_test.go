@@ -365,3 +365,36 @@ func (l *liveServer) executed(seen *gtidSet) {
 		l.Errorf("the log has %s, the server %s, parsed %s", got, want, set)
 	}
 }
+
+// TestUnchangedJSON: an update that leaves a document alone has it twice, also
+// next to one that changes and between NULLs.
+func TestUnchangedJSON(t *testing.T) {
+	l := live(t, servers.MySQL(t), false)
+	l.run("CREATE TABLE u (id INT PRIMARY KEY, a JSON, b JSON, n INT)")
+	o := &ValueOptions{}
+	schema := l.schema("u", o)
+	l.mark()
+	l.run(`INSERT INTO u VALUES (1, '{"x": [1, "one"]}', NULL, 0), (2, NULL, '[2]', 0), (3, '{"x": [1, "one"]}', '[2]', 0)`,
+		"UPDATE u SET n = n + 1", `UPDATE u SET b = '{"new": 1}', n = n + 1`, "UPDATE u SET a = b, b = NULL", `UPDATE u SET a = '{"x": [1, "one"]}'`)
+	now := map[int64]string{}
+	text := func(r *cdc.Row) string { return fmt.Sprint(r.Values[1:]) }
+	updates := 0
+	for _, c := range l.changes(map[string]*TableSchema{"u": schema}, o) {
+		id := c.after.Values[0].Int()
+		if c.op == cdc.OpUpdate {
+			updates++
+			if got := text(&c.before); got != now[id] {
+				t.Errorf("row %d was %s, the update says %s", id, now[id], got)
+			}
+		}
+		now[id] = text(&c.after)
+	}
+	for _, row := range l.snapshot(schema, o) {
+		if id := row.Values[0].Int(); now[id] != text(row) {
+			t.Errorf("row %d is %s, the log says %s", id, text(row), now[id])
+		}
+	}
+	if updates != 12 {
+		t.Errorf("%d updates", updates)
+	}
+}
