@@ -21,6 +21,11 @@ const (
 	// the stream is bounded.
 	blockSize = 256 << 10
 	blocks    = 4
+	// drainedAfter is how long nothing must arrive until a log counts as drained.
+	// The server sends every event by itself, over TLS in a record of its own,
+	// which is all that a read returns: buffers are empty between any two events
+	// of a log that the stream is far behind of.
+	drainedAfter = time.Millisecond
 	// longestPause bounds the pause before a reconnect.
 	longestPause = 10 * time.Second
 )
@@ -189,15 +194,19 @@ func (s *Source) newRun(ctx context.Context, checksum bool, wake <-chan struct{}
 
 // loop takes blocks until the dump or ctx ends.
 func (r *run) loop(ctx context.Context, full <-chan *block, free chan<- *block) error {
-	tick := time.NewTicker(idleInterval)
+	tick, moment := time.NewTicker(idleInterval), time.NewTimer(drainedAfter)
 	defer tick.Stop()
+	defer moment.Stop()
 	for {
 		select {
 		case b := <-full:
-			if err := r.take(b); err != nil {
-				return err
+			for b != nil {
+				if err := r.take(b); err != nil {
+					return err
+				}
+				free <- b
+				b = r.soon(ctx, full, moment)
 			}
-			free <- b
 		case <-r.wake:
 			r.asked = true
 		case <-tick.C:
@@ -211,6 +220,21 @@ func (r *run) loop(ctx context.Context, full <-chan *block, free chan<- *block) 
 			return err
 		}
 	}
+}
+
+// soon is the next block, if the log only seems to be drained, else nil.
+func (r *run) soon(ctx context.Context, full <-chan *block, moment *time.Timer) *block {
+	if !r.drained || r.s.tx.open {
+		return nil
+	}
+	moment.Reset(drainedAfter)
+	select {
+	case b := <-full:
+		return b
+	case <-moment.C:
+	case <-ctx.Done():
+	}
+	return nil
 }
 
 // take handles a block's events.
