@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"os"
 	"strings"
@@ -49,7 +50,7 @@ func TestEveryRowReachesEveryTargetThroughCrashes(t *testing.T) {
 }
 
 // disturb lets the workload run while every process is killed once and started
-// again, the capture a second time in the middle of a large transaction.
+// again, the capture while it reads the tables and in a large transaction.
 func (f *fleet) disturb(w *workload) {
 	f.t.Helper()
 	ctx, stop := context.WithCancel(f.t.Context())
@@ -59,12 +60,13 @@ func (f *fleet) disturb(w *workload) {
 
 	r := rand.New(rand.NewPCG(seed, 0))
 	moment := func(ms int) time.Duration { return time.Duration(ms+r.IntN(ms)) * time.Millisecond }
-	time.Sleep(moment(300))
-	f.crash(f.capture, moment(200)) // while it reads the tables
+	f.untilSnapshot("RUNNING")
+	f.crash(f.capture, moment(200))
 	for _, i := range r.Perm(len(f.sinks)) {
 		time.Sleep(moment(1000))
 		f.crash(f.sinks[i], moment(200))
 	}
+	f.untilSnapshot("COMPLETED")
 	f.must(w.addColumn(f.t.Context(), "orders", "channel VARCHAR(20) NULL", "channel = 'shop'"))
 	f.must(w.addColumn(f.t.Context(), "parts", "level INT NOT NULL DEFAULT 7", "level = 8"))
 	large := make(chan error, 1)
@@ -76,6 +78,21 @@ func (f *fleet) disturb(w *workload) {
 	stop()
 	f.must(<-done)
 	f.t.Logf("%d transactions changed %d rows", w.transactions.Load(), w.rows.Load())
+}
+
+// untilSnapshot waits until the capture's snapshot is in a state and has rows.
+func (f *fleet) untilSnapshot(state string) {
+	f.t.Helper()
+	ctx, cancel := context.WithTimeout(f.t.Context(), 30*time.Second)
+	defer cancel()
+	err := f.capture.Until(ctx, func(ctx context.Context) error {
+		s, err := f.capture.Status(ctx)
+		if err == nil && (s.Snapshot == nil || s.Snapshot.State != state || s.Snapshot.Rows == 0) {
+			err = errors.New("the snapshot is not " + state)
+		}
+		return err
+	})
+	f.must(err)
 }
 
 func (f *fleet) must(err error) {
@@ -107,6 +124,7 @@ func (f *fleet) check(w *workload) {
 			f.t.Errorf("%d events of %s are no longer in Kafka", e.Compacted, e.Table)
 		}
 	}
+	f.checkWithDuckDB(w)
 	for _, c := range f.components() {
 		if err := c.Stop(patience); err != nil {
 			f.t.Error(err)
