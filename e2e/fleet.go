@@ -32,7 +32,7 @@ type fleet struct {
 	name   string  // of the captured database
 
 	kafka  *kgo.Client
-	search func(*http.Request) (*http.Response, error)
+	search *compare.Node
 	cache  *redis.Client
 	bucket compare.Bucket
 
@@ -69,7 +69,7 @@ func newFleet(t *testing.T, source servers.SQL) *fleet {
 		t.Fatal(err)
 	}
 	t.Cleanup(f.kafka.Close)
-	if f.search, err = compare.Server(http.DefaultClient, servers.Elasticsearch(t)); err != nil {
+	if f.search, err = compare.NewNode(http.DefaultClient, servers.Elasticsearch(t)); err != nil {
 		t.Fatal(err)
 	}
 	f.cache = redis.NewClient(&redis.Options{Addr: servers.Redis(t)})
@@ -116,7 +116,7 @@ func (f *fleet) removeIndexes(ctx context.Context) {
 		if err != nil {
 			continue
 		}
-		if response, err := f.search(request); err == nil {
+		if response, err := f.search.Do(request); err == nil {
 			_ = response.Body.Close() // the answer does not matter
 		}
 	}
@@ -219,7 +219,7 @@ func (f *fleet) jobs(tables []*table) (jobs []compare.Job) {
 		jobs = append(jobs, compare.Job{
 			Table: table, Topics: []string{f.topic(t.name)}, Kafka: f.kafka.Opts(),
 			Targets: []compare.Target{
-				{Name: "elasticsearch", Rows: &compare.Elasticsearch{Do: f.search, Index: f.route(t.name), Table: table}},
+				{Name: "elasticsearch", Rows: &compare.Elasticsearch{Do: f.search.Do, Index: f.route(t.name), Table: table}},
 				{Name: "redis", Rows: &compare.Redis{Client: f.cache, Prefix: f.route(t.name) + ":", Table: table}},
 				{Name: "lake", Rows: &compare.Lake{Store: f.bucket, Dir: "topics", Topic: f.route(t.name), Table: table}},
 			},

@@ -174,11 +174,11 @@ func TestTablesThatCannotBeCompared(t *testing.T) {
 
 func TestElasticsearch(t *testing.T) {
 	table, good := pairs(t)
-	do, err := Server(http.DefaultClient, servers.Elasticsearch(t))
+	node, err := NewNode(http.DefaultClient, servers.Elasticsearch(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	index := &Elasticsearch{Do: do, Index: servers.Unique(t, "pairs"), Table: table}
+	index := &Elasticsearch{Do: node.Do, Index: servers.Unique(t, "pairs"), Table: table}
 	r := compared(t, table, "elasticsearch", index, Options{})
 	if r.Missing != 2 || !strings.Contains(r.Examples[0], "there is no such target: index "+index.Index) {
 		t.Errorf("%+v", *r)
@@ -279,8 +279,8 @@ func TestErrorsAreNotDifferences(t *testing.T) {
 	if _, err := Run(t.Context(), table, "x", &Redis{Client: client, Table: table}, Options{}); err == nil {
 		t.Error("a Redis that is not there is no error")
 	}
-	do, _ := Server(http.DefaultClient, "http://127.0.0.1:1")
-	if _, err := Run(t.Context(), table, "x", &Elasticsearch{Do: do, Index: "i", Table: table}, Options{}); err == nil {
+	node, _ := NewNode(http.DefaultClient, "http://127.0.0.1:1")
+	if _, err := Run(t.Context(), table, "x", &Elasticsearch{Do: node.Do, Index: "i", Table: table}, Options{}); err == nil {
 		t.Error("an Elasticsearch that is not there is no error")
 	}
 }

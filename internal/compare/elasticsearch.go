@@ -24,17 +24,26 @@ type Elasticsearch struct {
 	AnyID bool
 }
 
-// Server is Elasticsearch.Do for the server at an address.
-func Server(client *http.Client, address string) (func(*http.Request) (*http.Response, error), error) {
+// Node is a server of Elasticsearch, whose method Do suits Elasticsearch.Do.
+type Node struct {
+	client *http.Client
+	base   *url.URL
+}
+
+// NewNode returns the server at an address, such as http://localhost:9200.
+func NewNode(client *http.Client, address string) (*Node, error) {
 	base, err := url.Parse(address)
 	if err != nil {
 		return nil, fmt.Errorf("reading the address of Elasticsearch: %w", err)
 	}
-	return func(r *http.Request) (*http.Response, error) {
-		r.URL.Scheme, r.URL.Host = base.Scheme, base.Host
-		r.URL.Path = strings.TrimSuffix(base.Path, "/") + r.URL.Path
-		return client.Do(r)
-	}, nil
+	return &Node{client, base}, nil
+}
+
+// Do sends a request whose URL has a path only.
+func (n *Node) Do(r *http.Request) (*http.Response, error) {
+	r.URL.Scheme, r.URL.Host = n.base.Scheme, n.base.Host
+	r.URL.Path = strings.TrimSuffix(n.base.Path, "/") + r.URL.Path
+	return n.client.Do(r)
 }
 
 // page is how many documents are read at once.
@@ -65,8 +74,8 @@ func (e *Elasticsearch) Each(ctx context.Context, each func(*Row) error) (err er
 		return err
 	}
 	defer func() {
-		clear := map[string]any{"scroll_id": found.Scroll}
-		err = errors.Join(err, e.call(context.WithoutCancel(ctx), http.MethodDelete, "/_search/scroll", clear, nil))
+		done := map[string]any{"scroll_id": found.Scroll}
+		err = errors.Join(err, e.call(context.WithoutCancel(ctx), http.MethodDelete, "/_search/scroll", done, nil))
 	}()
 	b := e.Table.builder()
 	for len(found.Hits.Hits) > 0 {

@@ -98,9 +98,7 @@ func (w *workload) shop(ctx context.Context, r *rand.Rand) error {
 	for w.limiter.Wait(ctx) == nil {
 		rows, err := w.act(ctx, r)
 		switch {
-		case ctx.Err() != nil:
-			return nil
-		case isConflict(err):
+		case ctx.Err() != nil || isConflict(err):
 			continue
 		case err != nil:
 			return fmt.Errorf("using the shop: %w", err)

@@ -55,6 +55,14 @@ type running struct {
 	err  error         // how, when done
 }
 
+// end says how a run that is done ended.
+func (r *running) end() error {
+	if r.err == nil {
+		return errors.New("exit status 0")
+	}
+	return r.err
+}
+
 // Start starts a process.
 func (g *Group) Start(c Command) (*Process, error) {
 	p := &Process{Command: c, log: filepath.Join(g.folder, c.Name+".log")}
@@ -109,10 +117,11 @@ func (p *Process) Kill() error {
 	if r == nil {
 		return fmt.Errorf("killing %s: it does not run", p.Name)
 	}
-	if err := r.cmd.Process.Kill(); err != nil {
-		return fmt.Errorf("killing %s: it had ended by itself (%v)\n%s", p.Name, r.err, p.LogTail())
-	}
+	err := r.cmd.Process.Kill()
 	<-r.done
+	if err != nil {
+		return fmt.Errorf("killing %s: it had ended by itself: %w\n%s", p.Name, r.end(), p.LogTail())
+	}
 	return nil
 }
 
@@ -147,7 +156,7 @@ func (p *Process) Ended() error {
 	}
 	select {
 	case <-r.done:
-		return fmt.Errorf("%s ended by itself (%v)\n%s", p.Name, r.err, p.LogTail())
+		return fmt.Errorf("%s ended by itself: %w\n%s", p.Name, r.end(), p.LogTail())
 	default:
 		return nil
 	}
