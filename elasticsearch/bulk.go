@@ -22,6 +22,7 @@ type operation struct {
 	index        *index
 	document     uint64 // hash of index and id
 	idFrom, idTo int    // where its id is in the batch's ids
+	older        int    // one more than the index in the batch's replaced of what it replaced; 0: nothing
 	version      uint64
 	delete       bool
 	from, to     int // where its text is in the batch's buffer
@@ -80,7 +81,6 @@ func appendAction(dst []byte, o *operation, id []byte, versioned bool) []byte {
 // request, after which any of them may have happened.
 func (s *Sink) send(ctx context.Context, b *bulk, text []byte) error {
 	body := s.bodies.Get().(*bytes.Buffer)
-	defer s.bodies.Put(body)
 	body.Reset()
 	if err := s.fill(body, b, text); err != nil {
 		return err
@@ -106,7 +106,13 @@ func (s *Sink) send(ctx context.Context, b *bulk, text []byte) error {
 	defer response.Body.Close()
 	s.metrics.requests.Inc()
 	s.metrics.seconds.Observe(time.Since(start).Seconds())
-	return b.read(response)
+	if err := b.read(response); err != nil {
+		return err
+	}
+	// Only a request that was answered as a whole was read as a whole: the
+	// transport may still be sending another one.
+	s.bodies.Put(body)
+	return nil
 }
 
 // fill writes the request's body.
@@ -135,6 +141,10 @@ var errBusy = errors.New("the cluster is busy")
 func (b *bulk) read(response *http.Response) error {
 	if response.StatusCode == http.StatusTooManyRequests || response.StatusCode >= 500 {
 		return fmt.Errorf("%w: %s", errBusy, refusal(response))
+	}
+	if response.StatusCode == http.StatusRequestEntityTooLarge && len(b.operations) == 1 {
+		b.outcomes[0], b.reasons[0] = rejected, fmt.Errorf("the document is larger than the cluster takes: %s", refusal(response))
+		return nil
 	}
 	if response.StatusCode != http.StatusOK {
 		return fmt.Errorf("sending %d operations: %s", len(b.operations), refusal(response))
@@ -175,13 +185,23 @@ func classify(status int, deleting bool, kind, reason, cause string) (outcome, e
 		return done, nil
 	case status == http.StatusConflict:
 		return stale, nil
-	case status == http.StatusTooManyRequests, status >= 500, kind == "cluster_block_exception", kind == "index_not_found_exception":
+	case status == http.StatusTooManyRequests, status >= 500, ofIndex(kind):
 		return pending, fmt.Errorf("%d %s: %s", status, kind, reason)
 	}
 	if cause != "" && cause != reason {
 		reason += ": " + cause
 	}
 	return rejected, fmt.Errorf("%d %s: %s", status, kind, reason)
+}
+
+// ofIndex reports whether an item was refused for what its index is now, or for
+// what the user may do with it, and not for what the item is.
+func ofIndex(kind string) bool {
+	switch kind {
+	case "cluster_block_exception", "index_not_found_exception", "index_closed_exception", "security_exception":
+		return true
+	}
+	return false
 }
 
 // refusal is what a failed request answered, shortened.

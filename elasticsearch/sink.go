@@ -77,6 +77,7 @@ type batch struct {
 	text       []byte
 	ids        []byte
 	operations []operation
+	replaced   []operation    // by newer ones of the same document
 	newest     map[uint64]int // document → index in operations
 	hashes     []uint64
 	rejections []sink.Rejection
@@ -105,6 +106,7 @@ func (s *Sink) Write(ctx context.Context, records []*cdc.Record) error {
 func (b *batch) reset() {
 	b.ids = b.ids[:0]
 	b.text, b.operations, b.hashes, b.rejections = b.text[:0], b.operations[:0], b.hashes[:0], b.rejections[:0]
+	b.replaced = b.replaced[:0]
 	clear(b.newest)
 }
 
@@ -167,6 +169,8 @@ func (s *Sink) appendOperation(b *batch, i int, r *cdc.Record, x *index, gone bo
 	o.to = len(b.text)
 	if older != nil {
 		s.metrics.operations.WithLabelValues("coalesced").Inc()
+		b.replaced = append(b.replaced, *older)
+		o.older = len(b.replaced)
 		*older = o
 		return nil
 	}
@@ -187,7 +191,7 @@ func (b *batch) find(o *operation, hash uint64) *operation {
 			return nil
 		}
 		known := &b.operations[at]
-		if known.index == o.index && bytes.Equal(b.ids[known.idFrom:known.idTo], b.ids[o.idFrom:o.idTo]) {
+		if known.index.name == o.index.name && bytes.Equal(b.ids[known.idFrom:known.idTo], b.ids[o.idFrom:o.idTo]) {
 			return known
 		}
 	}
@@ -224,6 +228,10 @@ func (s *Sink) flush(ctx context.Context, b *batch) error {
 		}
 		if err := ctx.Err(); err != nil {
 			return err
+		}
+		if failed == nil { // open are those whose successors were rejected
+			attempt--
+			continue
 		}
 		if attempt >= s.config.MaxRetries {
 			return fmt.Errorf("writing to Elasticsearch: %d of %d operations are not accepted: %w", len(open), len(b.operations), failed)
@@ -275,7 +283,7 @@ func (s *Sink) round(ctx context.Context, b *batch, open []*operation) ([]*opera
 			reason = why
 		}
 	}
-	s.adapt(len(still) == 0, len(bulks[0].operations))
+	s.adapt(reason == nil, len(bulks[0].operations))
 	return still, reason
 }
 
@@ -299,7 +307,8 @@ func (s *Sink) cut(open []*operation) []bulk {
 }
 
 // settle takes what became of a bulk's operations; those to be tried again are
-// returned, with the reason of one.
+// returned, with the reason of one, and in place of a rejected one what it had
+// replaced, which is as good as before.
 func (s *Sink) settle(b *batch, k *bulk, failure error) (still []*operation, reason error) {
 	if failure != nil {
 		return k.operations, failure
@@ -310,6 +319,10 @@ func (s *Sink) settle(b *batch, k *bulk, failure error) (still []*operation, rea
 			still, reason = append(still, o), k.reasons[i]
 		case rejected:
 			s.reject(b, o.record, k.reasons[i])
+			if o.older > 0 {
+				*o = b.replaced[o.older-1]
+				still = append(still, o)
+			}
 		case stale:
 			s.metrics.operations.WithLabelValues("stale").Inc()
 		case done:
