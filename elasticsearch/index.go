@@ -6,6 +6,7 @@ import (
 	stdjson "encoding/json"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"maps"
 	"net/http"
@@ -14,12 +15,13 @@ import (
 	"sync"
 
 	"github.com/weir-cdc/weir/internal/cdc"
+	"github.com/weir-cdc/weir/internal/sink"
 )
 
 // index is one concrete index that the sink writes to.
 type index struct {
 	name string // the concrete index
-	hash uint64
+	hash uint64 // of name
 
 	mu      sync.Mutex
 	domains map[string]string             // topic → version domain, as _meta has it
@@ -116,7 +118,7 @@ func (s *Sink) openIndex(ctx context.Context, name string) (*index, error) {
 	if concrete != name && s.config.Generation == 0 {
 		alias = name
 	}
-	x := &index{name: concrete, mapped: map[*cdc.Schema]bool{}}
+	x := &index{name: concrete, hash: maphash.String(s.seed, concrete), mapped: map[*cdc.Schema]bool{}}
 	if err := s.load(ctx, x); err == nil || !errors.Is(err, errNotFound) {
 		return x, err
 	}
@@ -207,8 +209,13 @@ func (s *Sink) admit(ctx context.Context, x *index, topic, domain string) error 
 	case "":
 		return s.claim(ctx, x, topic, domain)
 	default:
-		return &DomainError{Index: x.name, Topic: topic, Has: has, Came: domain}
+		return otherDomain(x, topic, has, domain)
 	}
+}
+
+// otherDomain stops the sink: to try again would refuse everything as older.
+func otherDomain(x *index, topic, has, came string) error {
+	return &sink.Stopped{Reason: &DomainError{Index: x.name, Topic: topic, Has: has, Came: came}}
 }
 
 // claim writes a topic's domain into the index's _meta, and reads it back: two
@@ -221,7 +228,7 @@ func (s *Sink) claim(ctx context.Context, x *index, topic, domain string) error 
 		if has := x.domains[topic]; has == domain {
 			return nil
 		} else if has != "" {
-			return &DomainError{Index: x.name, Topic: topic, Has: has, Came: domain}
+			return otherDomain(x, topic, has, domain)
 		}
 		x.domains[topic] = domain
 		body := map[string]any{"_meta": map[string]any{"weir": s.meta(x.domains)}}

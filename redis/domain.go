@@ -3,6 +3,8 @@ package redis
 import (
 	"context"
 	"fmt"
+
+	"github.com/weir-cdc/weir/internal/sink"
 )
 
 // DomainError says that a topic's versions cannot be compared with those that
@@ -40,7 +42,8 @@ func (s *Sink) admit(ctx context.Context, prefix, topic, domain string) error {
 		s.mu.Unlock()
 	}
 	if has != domain {
-		return &DomainError{Prefix: prefix, Topic: topic, Has: has, Came: domain}
+		// To try again would refuse everything as older.
+		return &sink.Stopped{Reason: &DomainError{Prefix: prefix, Topic: topic, Has: has, Came: domain}}
 	}
 	return nil
 }
