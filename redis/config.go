@@ -43,7 +43,7 @@ var Properties = config.Table{
 	Doc:  "How records become keys.",
 	Properties: []config.Property{
 		{Name: "redis.hosts", Type: config.List, Required: true, Old: []string{"redis.uri", "redis.host"}, Doc: "host:port of the server, or of some servers of a cluster."},
-		{Name: "redis.mode", Default: "auto", Values: []string{"auto", "single", "cluster"}, Doc: "auto is a cluster where more than one host is given or the host says so."},
+		{Name: "redis.mode", Default: "auto", Values: []string{"auto", "single", "cluster"}, Doc: "auto is a cluster where more than one host is given; a cluster of which one host is given needs cluster."},
 		{Name: "redis.username", Old: []string{"redis.user"}, Doc: "ACL user."},
 		{Name: "redis.password", Type: config.Secret, Doc: "Password of the user, or of the server."},
 		{Name: "redis.database", Type: config.Int, Default: "0", Old: []string{"redis.db"}, Min: 0, Max: 1 << 20, Doc: "Number of the database; a cluster has 0 only."},
@@ -83,10 +83,10 @@ func NewConfig(v *config.Values) (Config, error) {
 		JSONObjects: strings.EqualFold(v.String("json.columns"), "object"),
 	}
 	var errs []error
-	for i, host := range c.Hosts {
-		host = strings.TrimPrefix(strings.TrimPrefix(host, "redis://"), "rediss://")
-		if _, _, err := net.SplitHostPort(host); err != nil {
-			errs = append(errs, config.NewError("redis.hosts", host, "host:port"))
+	for i, text := range c.Hosts {
+		host, err := hostOf(text, v.Bool("redis.tls"))
+		if err != nil {
+			errs = append(errs, err)
 		}
 		c.Hosts[i] = host
 	}
@@ -103,6 +103,23 @@ func NewConfig(v *config.Values) (Config, error) {
 		}
 	}
 	return c, errors.Join(errs...)
+}
+
+// hostOf is host:port of a text that may be a URL. User, password and database
+// have properties of their own; what an error shows of it holds no password.
+func hostOf(text string, encrypted bool) (string, error) {
+	plain, ok := strings.CutPrefix(text, "rediss://")
+	if ok && !encrypted {
+		return plain, config.NewError("redis.tls", "false", "true for a host that is named by rediss://")
+	}
+	plain = strings.TrimPrefix(plain, "redis://")
+	if at := strings.LastIndexByte(plain, '@'); at >= 0 {
+		return plain, config.NewError("redis.hosts", "****"+plain[at:], "host:port, with user and password in redis.username and redis.password")
+	}
+	if _, _, err := net.SplitHostPort(plain); err != nil {
+		return plain, config.NewError("redis.hosts", plain, "host:port")
+	}
+	return plain, nil
 }
 
 // checkPrefix refuses a prefix with half a hash tag: the tag of the version's

@@ -189,9 +189,14 @@ func (s *Sink) fill(b *batch, x *item, row *cdc.Row) error {
 // flush sends the items until none is open, or the quick attempts are used up.
 func (s *Sink) flush(ctx context.Context, b *batch) error {
 	for attempt := 0; ; attempt++ {
-		open, err := s.round(ctx, b)
+		err := s.round(ctx, b)
+		open := b.open()
 		if open == 0 {
 			return s.wait(ctx)
+		}
+		if err == nil { // the rest is for the next pipeline
+			attempt = -1
+			continue
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -208,6 +213,16 @@ func (s *Sink) flush(ctx context.Context, b *batch) error {
 	}
 }
 
+// open is how many items are not done.
+func (b *batch) open() (n int) {
+	for i := range b.items {
+		if !b.items[i].done {
+			n++
+		}
+	}
+	return n
+}
+
 // callSize is how many records one call of the script has, at most: a call keeps
 // the server from everything else.
 const callSize = 64
@@ -218,12 +233,12 @@ type call struct {
 	command *redis.Cmd
 }
 
-// round sends the open items in one pipeline and says how many are still open,
-// with the reason of one of them.
-func (s *Sink) round(ctx context.Context, b *batch) (open int, reason error) {
+// round sends open items, as many as one pipeline has, and returns the reason of
+// one that is still open.
+func (s *Sink) round(ctx context.Context, b *batch) (reason error) {
 	calls := s.calls(b)
 	if len(calls) == 0 {
-		return 0, nil
+		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.config.Timeout)
 	defer cancel()
@@ -235,28 +250,34 @@ func (s *Sink) round(ctx context.Context, b *batch) (open int, reason error) {
 	_, _ = pipe.Exec(ctx) // each command's own error is looked at
 	s.metrics.pipelines.Inc()
 	s.metrics.seconds.Observe(time.Since(start).Seconds())
+	unknown := false // to some server, whatever the others say
 	for i := range calls {
 		if err := s.settle(b, &calls[i]); err != nil {
-			open += len(calls[i].items)
+			unknown = unknown || isUnknownScript(err)
 			reason = err
 			s.metrics.retried.Inc()
 		}
 	}
-	if isUnknownScript(reason) {
+	if unknown {
 		if err := s.load(ctx); err != nil {
-			return open, err
+			return err
 		}
 	}
-	return open, reason
+	return reason
 }
 
-// calls groups the open items: by slot on a cluster, in the order of the batch.
+// calls groups the first open items: by slot on a cluster, in the order of the
+// batch.
 func (s *Sink) calls(b *batch) []call {
 	var calls []call
 	current := map[int]int{} // slot → index in calls
+	left := s.config.BatchSize
 	for i := range b.items {
 		if b.items[i].done {
 			continue
+		}
+		if left--; left < 0 {
+			break
 		}
 		slot := 0
 		if s.config.Cluster {
