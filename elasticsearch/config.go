@@ -32,7 +32,6 @@ type Config struct {
 
 	KeyIgnore        bool // the id is topic+partition+offset
 	SchemaIgnore     bool // no mapping is put
-	Upsert           bool // write.method=UPSERT
 	Nulls            nulls
 	DropInvalid      bool
 	Resources        map[string]string // topic → index, before routes' names are used
@@ -83,7 +82,7 @@ var Properties = config.Table{
 		{Name: "key.ignore.id.strategy", Default: "topic.partition.offset", Values: []string{"topic.partition.offset"}, Doc: "What the id is made of where key.ignore is true."},
 		{Name: "schema.ignore", Type: config.Bool, Default: "false", Doc: "Put no mapping: the index, its template or dynamic mapping decides."},
 		{Name: "type.name", Inert: "Elasticsearch has had no types since version 7"},
-		{Name: "write.method", Default: "INSERT", Values: []string{"insert", "upsert"}, Doc: "INSERT replaces the document; UPSERT merges the record's fields into it."},
+		{Name: "write.method", Default: "INSERT", Values: []string{"insert"}, Doc: "INSERT replaces the document. UPSERT, which merges, is refused: it cannot be had together with versions in one request."},
 		{Name: "external.version.header", Default: "", Inert: "the header weir.version is used where a record has it, else the offset (version.source)"},
 		{Name: "behavior.on.null.values", Default: "delete", Values: []string{"delete", "ignore", "fail"},
 			Doc: "What a null value does. Confluent's default is fail, which stops at every delete."},
@@ -113,7 +112,6 @@ func NewConfig(v *config.Values) (Config, error) {
 		MaxRetries: v.Int("max.retries"), Backoff: v.Duration("retry.backoff.ms"),
 		ConnectTimeout: v.Duration("connection.timeout.ms"), ReadTimeout: v.Duration("read.timeout.ms"),
 		KeyIgnore: v.Bool("key.ignore"), SchemaIgnore: v.Bool("schema.ignore"),
-		Upsert:      strings.EqualFold(v.String("write.method"), "upsert"),
 		DropInvalid: v.Bool("drop.invalid.message"), Alias: v.Bool("index.alias"), Generation: v.Int("index.generation"),
 		JSONObjects: strings.EqualFold(v.String("json.columns"), "object"), ISO: strings.EqualFold(v.String("temporal.format"), "iso"),
 		Shards: v.Int("index.number_of_shards"), Replicas: v.Int("index.number_of_replicas"),
@@ -127,7 +125,7 @@ func NewConfig(v *config.Values) (Config, error) {
 	var errs []error
 	for _, address := range c.Addresses {
 		if u, err := url.Parse(address); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-			errs = append(errs, config.NewError("connection.url", address, "a URL such as https://host:9200"))
+			errs = append(errs, config.NewError("connection.url", withoutUser(address), "a URL such as https://host:9200"))
 		}
 	}
 	var err error
@@ -138,6 +136,15 @@ func NewConfig(v *config.Values) (Config, error) {
 		errs = append(errs, err)
 	}
 	return c, errors.Join(errs...)
+}
+
+// withoutUser leaves out what stands before the host, which may be a password.
+func withoutUser(address string) string {
+	at := strings.LastIndexByte(address, '@')
+	if at < 0 {
+		return address
+	}
+	return "****" + address[at:]
 }
 
 // resources reads topic:index pairs.

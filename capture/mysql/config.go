@@ -60,7 +60,7 @@ var Properties = config.Table{
 		{Name: "connect.keep.alive", Type: config.Bool, Default: "true", Inert: "a connection that died is always found, by the heartbeat deadline"},
 		{Name: "connect.keep.alive.interval.ms", Type: config.Millis, Default: "60000", Min: 100, Max: 1 << 40,
 			Doc: "How often the server sends a heartbeat while its log is idle (at most every 10 s is asked for); a connection silent for three of them is given up."},
-		{Name: "database.query.timeout.ms", Type: config.Millis, Default: "600000", Doc: "How long one statement may take; 0 is no limit."},
+		{Name: "database.query.timeout.ms", Type: config.Millis, Default: "600000", Doc: "How long one statement may take, and the server to send the next rows of a table that is read; 0 is no limit."},
 		{Name: "database.initial.statements", Doc: "Statements for every new connection, separated by semicolons (;; for one in a statement)."},
 		{Name: "gtid.source.includes", Inert: "resuming compares whole GTID sets"},
 		{Name: "gtid.source.excludes", Inert: "resuming compares whole GTID sets"},
