@@ -256,12 +256,12 @@ func TestHeartbeats(t *testing.T) {
 	var last int64
 	for _, b := range beats {
 		var v struct {
-			TsMs int64 `json:"ts_ms"`
+			Millis int64 `json:"ts_ms"`
 		}
-		if err := json.Unmarshal(b.Value, &v); err != nil || string(b.Key) != `{"serverName":"beat"}` || v.TsMs < last+100 {
+		if err := json.Unmarshal(b.Value, &v); err != nil || string(b.Key) != `{"serverName":"beat"}` || v.Millis < last+100 {
 			t.Errorf("%s %s after %d (%v)", b.Key, b.Value, last, err)
 		}
-		last = v.TsMs
+		last = v.Millis
 	}
 }
 

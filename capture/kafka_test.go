@@ -174,11 +174,7 @@ func parseEvent(t testing.TB, r *kgo.Record) event {
 		t.Fatalf("%v in %s", err, r.Value)
 	}
 	e.op, e.before, e.after, e.marker = value.Op, value.Before.row(), value.After.row(), value.Source.Snapshot
-	e.tx = (*struct {
-		ID    string `json:"id"`
-		Total int64  `json:"total_order"`
-		Table int64  `json:"data_collection_order"`
-	})(value.Transaction)
+	e.tx = value.Transaction
 	return e
 }
 

@@ -87,7 +87,7 @@ type stored struct {
 func (s *stored) add(prefix string, key, value []byte) error {
 	var k offsetKey
 	if err := json.Unmarshal(key, &k); err != nil || k.Prefix != prefix {
-		return nil //nolint:nilerr // a key that is none of ours need not be JSON
+		return nil // a key that is none of ours need not be JSON
 	}
 	switch {
 	case k.Leader:

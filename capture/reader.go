@@ -28,7 +28,7 @@ func newChunkReader(n *snapshot) *chunkReader { return &chunkReader{n: n} }
 func (c *chunkReader) run(ctx context.Context) error {
 	defer c.close()
 	if err := sleep(ctx, c.n.begin.Sub(c.n.now())); err != nil {
-		return nil //nolint:nilerr // the end of ctx is no failure
+		return nil // the end of ctx is no failure
 	}
 	for {
 		w, _ := c.n.claim(ctx, false)
@@ -36,7 +36,7 @@ func (c *chunkReader) run(ctx context.Context) error {
 			c.close()
 			var err error
 			if w, err = c.n.claim(ctx, true); err != nil {
-				return nil //nolint:nilerr // the end of ctx is no failure
+				return nil // the end of ctx is no failure
 			}
 		}
 		err := c.read(ctx, w)

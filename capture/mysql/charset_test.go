@@ -157,8 +157,8 @@ func TestCollations(t *testing.T) {
 				t.Errorf("collation %d is of %q, not %q", id, want, got)
 			}
 		}
-		if n < 200 {
-			t.Errorf("%d collations", n)
+		if rows.Err() != nil || n < 200 {
+			t.Errorf("%d collations, %v", n, rows.Err())
 		}
 	}
 }

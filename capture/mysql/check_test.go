@@ -88,7 +88,11 @@ func TestCheckFindsMissingGrants(t *testing.T) {
 			if _, err := db.Exec("CREATE USER '" + user + "'@'%' IDENTIFIED BY 'secret'"); err != nil {
 				t.Fatal(err)
 			}
-			t.Cleanup(func() { db.Exec("DROP USER '" + user + "'@'%'") })
+			t.Cleanup(func() {
+				if _, err := db.Exec("DROP USER '" + user + "'@'%'"); err != nil {
+					t.Error(err)
+				}
+			})
 			c := connection(t, server, map[string]string{"database.user": user, "database.password": "secret"})
 			got := findings(t, c, CheckOptions{Snapshot: true, Cascades: "ignore"})
 			for _, want := range []string{"GRANT REPLICATION SLAVE ON *.* TO '" + user + "'@'%'", "GRANT REPLICATION CLIENT ON *.*", "GRANT SELECT ON *.*"} {

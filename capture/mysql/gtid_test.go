@@ -103,7 +103,9 @@ func build(t *testing.T, members map[string]bool) *gtidSet {
 	for m := range members {
 		f := strings.Split(m, " ")
 		var number int64
-		fmt.Sscan(f[2], &number)
+		if _, err := fmt.Sscan(f[2], &number); err != nil {
+			t.Fatal(err)
+		}
 		h := header(t, f[0], f[1], number)
 		s.add(h)
 		s.add(h)

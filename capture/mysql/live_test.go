@@ -104,7 +104,7 @@ func (f *fixture) start(t testing.TB) (stop func() error) {
 		cancel()
 		return <-ended
 	})
-	t.Cleanup(func() { stop() })
+	t.Cleanup(func() { _ = stop() })
 	for deadline := time.Now().Add(20 * time.Second); len(run.Status().Position) == 0 && run.Status().State != capture.StateFailed; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the capture does not get going")
@@ -294,6 +294,9 @@ func (f *fixture) table(t testing.TB, name string) map[string]int {
 			}
 		}
 		out[text(row)]++
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
 	}
 	return out
 }
@@ -508,7 +511,7 @@ func (f *fixture) session(t testing.TB, statements ...string) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	defer c.Raw(func(any) error { return driver.ErrBadConn }) // an XA transaction may be left on it
+	defer func() { _ = c.Raw(func(any) error { return driver.ErrBadConn }) }() // an XA transaction may be left on it
 	for _, s := range statements {
 		if _, err := c.ExecContext(ctx, s); err != nil {
 			t.Fatalf("%s: %v", s, err)

@@ -3,6 +3,7 @@ package mysql
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
 	"io"
 	"os"
@@ -200,7 +201,7 @@ func TestOpenFile(t *testing.T) {
 	if _, err := r.next(); err != nil {
 		t.Error(err)
 	}
-	if _, err := r.next(); err == nil || err == io.EOF {
+	if _, err := r.next(); err == nil || errors.Is(err, io.EOF) {
 		t.Errorf("an event that is cut: %v", err)
 	}
 }

@@ -27,9 +27,9 @@ var mariadbColumns = map[string]generator{
 		return fmt.Sprintf("'%d.%d.%d.%d'", r.IntN(256), r.IntN(256), r.IntN(256), r.IntN(256))
 	}, "NULL", "'0.0.0.0'", "'1.2.3.0'", "'32.32.32.32'"),
 	"d JSON":                     oneOf(func(*rand.Rand) string { return `'{"b": 1,  "a":[1, 2.50]}'` }, "NULL", "'null'"),
-	"e VARCHAR(3000) COMPRESSED": strings_(someText, 3000), "f TEXT COMPRESSED": oneOf(strings_(someText, 200), "REPEAT('x', 60000)"),
+	"e VARCHAR(3000) COMPRESSED": textsOf(someText, 3000), "f TEXT COMPRESSED": oneOf(textsOf(someText, 200), "REPEAT('x', 60000)"),
 	"g BLOB COMPRESSED": oneOf(bytesOf(500), "REPEAT(x'FF', 60000)"), "h VARBINARY(900) COMPRESSED": bytesOf(900),
-	"i VARCHAR(100) CHARACTER SET latin1 COMPRESSED": strings_("aäöü", 100),
+	"i VARCHAR(100) CHARACTER SET latin1 COMPRESSED": textsOf("aäöü", 100),
 	"j UUID NOT NULL": func(*rand.Rand) string { return "UUID()" },
 }
 

@@ -77,7 +77,7 @@ func randomText(r *rand.Rand, most int) string {
 	return string(out)
 }
 
-func jsonLiteral_(r *rand.Rand, depth int) string {
+func jsonText(r *rand.Rand, depth int) string {
 	b, err := json.Marshal(randomJSON(r, depth))
 	if err != nil {
 		panic(err)
@@ -102,7 +102,7 @@ func TestJSON(t *testing.T) {
 		l.run(fmt.Sprintf("INSERT INTO j VALUES (%d, %s, %s)", id, d, n))
 	}
 	for range 150 {
-		insert(jsonLiteral_(r, 0), jsonLiteral_(r, 0))
+		insert(jsonText(r, 0), jsonText(r, 0))
 	}
 	for _, o := range opaques {
 		insert("JSON_ARRAY("+o+", JSON_OBJECT('k', "+o+"))", "JSON_OBJECT('', "+o+")")
@@ -145,9 +145,9 @@ func TestPartialJSON(t *testing.T) {
 			}
 			second := ""
 			if r.IntN(3) == 0 {
-				second = ", '" + strings.ReplaceAll(paths[r.IntN(len(paths))], `\`, `\\`) + "', " + jsonLiteral_(r, 1)
+				second = ", '" + strings.ReplaceAll(paths[r.IntN(len(paths))], `\`, `\\`) + "', " + jsonText(r, 1)
 			}
-			return column + " = " + f + "(" + column + ", " + path + ", " + jsonLiteral_(r, 2) + second + ")"
+			return column + " = " + f + "(" + column + ", " + path + ", " + jsonText(r, 2) + second + ")"
 		}
 		sets := []string{change("a"), change("b"), "v = '" + strconv.Itoa(r.IntN(3)) + "'", "big = JSON_SET(big, '$.n', " + strconv.Itoa(r.IntN(100)) + ")"}
 		l.run("UPDATE p SET " + strings.Join(sets[r.IntN(2):2+r.IntN(3)], ", "))

@@ -79,7 +79,7 @@ func (l *liveServer) logEnd() (file string, pos uint64) {
 	}
 	into[0], into[1] = &file, &pos
 	if !rows.Next() {
-		l.Fatal("no log")
+		l.Fatal("no log", rows.Err())
 	}
 	if err := rows.Scan(into...); err != nil {
 		l.Fatal(err)
@@ -343,7 +343,7 @@ func times(r *rand.Rand) string {
 	return fmt.Sprintf("'%s%d:%s'", sign, r.IntN(839), clock(r)[3:])
 }
 
-func strings_(alphabet string, most int) generator {
+func textsOf(alphabet string, most int) generator {
 	runes := []rune(alphabet)
 	return oneOf(func(r *rand.Rand) string {
 		b := make([]rune, r.IntN(most+1))
@@ -395,11 +395,11 @@ var liveColumns = map[string]map[string]generator{
 		"s6 TIMESTAMP(6) NULL": dates(1971, 2037), "sn TIMESTAMP(6) NOT NULL DEFAULT '2001-01-01'": dates(1971, 2037),
 	},
 	"texts": {
-		"a CHAR(20)": strings_(someText, 20), "b VARCHAR(60)": strings_(someText, 60), "c VARCHAR(300)": strings_(someText, 300),
-		"d TINYTEXT": strings_(someText, 50), "e TEXT": strings_(someText, 2000), "f MEDIUMTEXT": strings_(someText, 2000),
-		"g LONGTEXT": strings_(someText, 2000), "h VARCHAR(50) CHARACTER SET latin1": strings_("aäöü€ÿ", 50),
-		"i CHAR(40) CHARACTER SET utf16": strings_(someText, 40), "j VARCHAR(40) CHARACTER SET ucs2": strings_("aä€日本", 40),
-		"k TEXT CHARACTER SET cp932": strings_("aｱ日本語①", 40), "l VARCHAR(40) CHARACTER SET gbk": strings_("a中文字符", 40),
+		"a CHAR(20)": textsOf(someText, 20), "b VARCHAR(60)": textsOf(someText, 60), "c VARCHAR(300)": textsOf(someText, 300),
+		"d TINYTEXT": textsOf(someText, 50), "e TEXT": textsOf(someText, 2000), "f MEDIUMTEXT": textsOf(someText, 2000),
+		"g LONGTEXT": textsOf(someText, 2000), "h VARCHAR(50) CHARACTER SET latin1": textsOf("aäöü€ÿ", 50),
+		"i CHAR(40) CHARACTER SET utf16": textsOf(someText, 40), "j VARCHAR(40) CHARACTER SET ucs2": textsOf("aä€日本", 40),
+		"k TEXT CHARACTER SET cp932": textsOf("aｱ日本語①", 40), "l VARCHAR(40) CHARACTER SET gbk": textsOf("a中文字符", 40),
 		"m BINARY(8)": bytesOf(8), "n VARBINARY(300)": bytesOf(300), "o TINYBLOB": bytesOf(100), "p BLOB": bytesOf(1000),
 		"q MEDIUMBLOB": bytesOf(1000), "r LONGBLOB": bytesOf(1000), "s CHAR(10) CHARACTER SET binary": bytesOf(10),
 		"t ENUM('a','b','x,y','ü€')":                    oneOf(integers(1, true), "'a'", "'x,y'", "'ü€'", "NULL", "''"),

@@ -215,9 +215,9 @@ func bigEndian16(c *cursor) uint16 {
 // which two bits, inverted, are those of the length that the second byte has no
 // room for.
 func (c *mapColumn) parseStringMeta(meta uint16) {
-	switch real := columnType(meta >> 8); {
-	case real == typeEnum || real == typeSet:
-		c.typ, c.meta = real, meta&0xff
+	switch typ := columnType(meta >> 8); {
+	case typ == typeEnum || typ == typeSet:
+		c.typ, c.meta = typ, meta&0xff
 	case meta < 256:
 		c.meta = meta
 	default:

@@ -560,7 +560,7 @@ func rangeRejection(f *RangeFixture) error {
 		err = r.Append(records)
 		var rejected *sink.Rejected
 		if !errors.As(err, &rejected) || len(rejected.Items) != 1 || rejected.Items[0].Index != 4 || rejected.Items[0].Reason == nil {
-			return fmt.Errorf("appending a record that cannot be rendered: %v, want it to be named", err)
+			return fmt.Errorf("appending a record that cannot be rendered: it has to be named: %w", err)
 		}
 		if r.Records() != 4 {
 			return fmt.Errorf("%d records were taken, want the 4 before", r.Records())

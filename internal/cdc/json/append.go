@@ -38,7 +38,8 @@ func AppendString(dst, s []byte) []byte {
 			buf = slices.Grow(buf[:n], 2*(len(s)-i)+room)
 			buf = buf[:cap(buf)]
 		}
-		x, mark, k := uint64(0), uint64(0), 8
+		var x, mark uint64
+		k := 8
 		if i+8 <= len(s) {
 			x = binary.LittleEndian.Uint64(s[i:])
 			mark = special(x)

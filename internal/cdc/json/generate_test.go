@@ -51,9 +51,9 @@ func (g *generator) field(depth int) cdc.Field {
 	return f
 }
 
-// schema makes a schema of up to max fields.
-func (g *generator) schema(name string, max, depth int) *cdc.Schema {
-	fields := make([]cdc.Field, 1+g.IntN(max))
+// schema makes a schema of up to most fields.
+func (g *generator) schema(name string, most, depth int) *cdc.Schema {
+	fields := make([]cdc.Field, 1+g.IntN(most))
 	for i := range fields {
 		fields[i] = g.field(depth)
 		fields[i].Name = fmt.Sprintf("%d:%s", i, g.text(6))
