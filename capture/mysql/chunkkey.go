@@ -28,14 +28,18 @@ var errZeroDate = errors.New("the key has a zero date or NULL")
 
 // newChunkKey is how t is split, nil where it has to be read as a whole: keyless
 // tables, and keys of types for which "greater" in a condition is not the order
-// of the index: ENUM and SET compare as text and are ordered by number, FLOAT
-// and DOUBLE are not what is written, prefixes of TEXT and BLOB are not whole.
+// of the index: ENUM and SET compare as text and are ordered by number, FLOAT,
+// DOUBLE and what is made a double are not what is written, prefixes of TEXT and BLOB are not whole.
 func newChunkKey(t *TableSchema, o *ValueOptions) *chunkKey {
 	k := &chunkKey{table: t, values: t.RowKey, binary: o.Binary}
 	for _, at := range t.RowKey {
 		c := &t.Definition.Columns[t.Ordinals[at]]
 		switch kinds[c.Type] {
-		case kindInt, kindDecimal, kindYear, kindDate, kindTime, kindDatetime, kindTimestamp, kindUUID, kindINET4, kindINET6:
+		case kindDecimal:
+			if o.Decimal == DecimalDouble { // which is not the value: rows beside it would be passed over
+				return nil
+			}
+		case kindInt, kindYear, kindDate, kindTime, kindDatetime, kindTimestamp, kindUUID, kindINET4, kindINET6:
 		case kindText, kindBinary:
 			if strings.HasSuffix(c.Type, "TEXT") || strings.HasSuffix(c.Type, "BLOB") {
 				return nil

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"time"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
 )
@@ -18,12 +19,33 @@ const resultBuffer = 256 << 10
 func (s *session) selectRows(ctx context.Context, statement string, row func(packet []byte) error) error {
 	release := s.guard(ctx)
 	defer release()
-	r := &result{session: s, packets: packets{in: bufio.NewReaderSize(s.Conn.Conn.Conn, resultBuffer)}}
+	r := &result{session: s, packets: packets{in: bufio.NewReaderSize(&answer{ctx, s}, resultBuffer)}}
 	err := r.run(statement, row)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	return err
+}
+
+// answer is what the server sends on a session. The query timeout is for each
+// part of it and not for the whole: a table may be as large as it is, and rows
+// wait for whoever takes them.
+type answer struct {
+	ctx     context.Context // of the statement, whose end must not be undone by a deadline
+	session *session
+}
+
+// Read is the socket, with the deadline renewed: it is how bufio reads.
+func (a *answer) Read(b []byte) (int, error) {
+	if a.session.timeout > 0 {
+		if err := a.session.SetDeadline(time.Now().Add(a.session.timeout)); err != nil {
+			return 0, err
+		}
+	}
+	if err := a.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return a.session.Conn.Conn.Conn.Read(b)
 }
 
 // result is the reading of one statement's rows.
