@@ -395,6 +395,9 @@ func (s *stream) between(what string) error {
 	if s.resume.pending {
 		return fmt.Errorf("%w: %d rows of %s are published and the log goes on with %s", ErrResume, s.resume.rows, s.resume.transaction, what)
 	}
+	if p := s.published(); s.inside && p.rows > 0 { // it broke off, and did not come again
+		return fmt.Errorf("%w: %d rows of %s are published and the log goes on with %s", ErrResume, p.rows, p.transaction, what)
+	}
 	s.inside = false
 	return nil
 }

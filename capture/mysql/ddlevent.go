@@ -12,8 +12,11 @@ func (r *run) ddl(e *event) error {
 	if s.tx.open {
 		return r.ddlInside(e)
 	}
-	if s.reported() {
-		return r.pass(e)
+	if s.reported() { // the definitions are those of an earlier place, and follow all the same
+		source := r.ddlSource(e)
+		r.advance(e)
+		r.follow(e, source)
+		return r.progress()
 	}
 	if s.tx.known && s.tx.head.pendingAlter {
 		r.advance(e)

@@ -15,6 +15,7 @@ type reader struct {
 	source *Source
 	conn   *session // the SELECTs; its settings are rowReader's
 	plain  *session // everything else: marks, definitions, bounds, locks
+	uuid   string   // the server's
 	tables map[*capture.Table]*readPlan
 	row    cdc.Row
 	last   cdc.Row
@@ -53,11 +54,9 @@ func (r *reader) prepare(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		r.source.mu.Lock()
-		served := r.source.served
-		r.source.mu.Unlock()
-		if srv.uuid != served.uuid {
-			return fmt.Errorf("%w: the connection goes to server %s, the log is read from server %s", capture.ErrUnavailable, srv.uuid, served.uuid)
+		r.uuid = srv.uuid
+		if err := r.sameServer(); err != nil {
+			return err
 		}
 	}
 	for _, statement := range []string{snapshotSession, "SET SESSION net_write_timeout = 3600", "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ"} {
@@ -66,6 +65,29 @@ func (r *reader) prepare(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// sameServer refuses to read from another server than the stream does, which
+// may have been sent to another one since the connections were opened.
+func (r *reader) sameServer() error {
+	if served := r.source.servedBy(); r.uuid != served {
+		return fmt.Errorf("%w: the connection goes to server %s, the log is read from server %s", capture.ErrUnavailable, r.uuid, served)
+	}
+	return nil
+}
+
+// servedBy is the server whose log Stream reads.
+func (s *Source) servedBy() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.served.uuid
+}
+
+// end is the end of the log of the reader's server now.
+func (r *reader) end(ctx context.Context) (position, error) {
+	p, err := r.source.end(ctx, r.plain)
+	p.ServerUUID = r.uuid
+	return p, err
 }
 
 // Close ends the connections.
@@ -259,7 +281,10 @@ type view struct {
 // needed; elsewhere the view is fixed, and its place in the log is known.
 func (r *reader) view(ctx context.Context, t *capture.Table, lock bool) (view, error) {
 	if r.source.srv.gtid && !r.source.srv.mariadb && !lock {
-		low, err := r.source.end(ctx, r.plain)
+		if err := r.sameServer(); err != nil {
+			return view{}, err
+		}
+		low, err := r.end(ctx)
 		return view{low: low}, err
 	}
 	return r.fix(ctx, t, lock)
@@ -271,7 +296,7 @@ func (r *reader) close(ctx context.Context, v *view) error {
 		return r.conn.run(ctx, "COMMIT")
 	}
 	var err error
-	v.high, err = r.source.end(ctx, r.plain)
+	v.high, err = r.end(ctx)
 	return err
 }
 
@@ -279,20 +304,23 @@ const consistent = "START TRANSACTION WITH CONSISTENT SNAPSHOT"
 
 // fix fixes a view by a transaction.
 func (r *reader) fix(ctx context.Context, t *capture.Table, lock bool) (view, error) {
+	if err := r.sameServer(); err != nil {
+		return view{}, err
+	}
 	switch {
 	case lock, !r.source.srv.gtid:
 		return r.locked(ctx, t)
 	case r.source.srv.mariadb:
 		return r.fixMariaDB(ctx)
 	}
-	low, err := r.source.end(ctx, r.plain)
+	low, err := r.end(ctx)
 	if err != nil {
 		return view{}, err
 	}
 	if err := r.conn.run(ctx, consistent); err != nil {
 		return view{}, err
 	}
-	high, err := r.source.end(ctx, r.plain)
+	high, err := r.end(ctx)
 	return view{low: low, high: high, fixed: true}, err
 }
 
@@ -306,7 +334,7 @@ func (r *reader) fixMariaDB(ctx context.Context) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	at := position{ServerUUID: r.source.srv.uuid}
+	at := position{ServerUUID: r.uuid}
 	for _, row := range rows {
 		switch row[0] {
 		case "Binlog_snapshot_file":
@@ -341,7 +369,7 @@ func (r *reader) locked(ctx context.Context, t *capture.Table) (v view, err erro
 	if err := r.conn.run(ctx, consistent); err != nil {
 		return view{}, err
 	}
-	at, err := r.source.end(ctx, r.plain)
+	at, err := r.end(ctx)
 	return view{low: at, high: at, fixed: true}, err
 }
 
@@ -355,21 +383,30 @@ func (s *Source) Reached(at []byte, mark capture.Mark) bool {
 	if err != nil || err2 != nil {
 		return false
 	}
-	return compareFiles(p.File, m.File) > 0 || p.File == m.File && p.Pos >= m.Pos
+	return behind(&p, &m)
 }
 
 // Covers reports whether a mark includes everything before a position: by GTIDs
-// on MySQL that has them, else by file and position.
+// on MySQL that has them, else by file and position. A mark of another server
+// than the stream reads from now never does: Reached could not tell its High.
 func (s *Source) Covers(low capture.Mark, at []byte) bool {
 	p, err := parsePosition(at)
 	m, err2 := parsePosition([]byte(low))
 	if err != nil || err2 != nil {
 		return false
 	}
-	if s.srv.mariadb || m.GTIDs == "" {
-		return compareFiles(m.File, p.File) > 0 || p.File == m.File && m.Pos >= p.Pos
+	if m.ServerUUID != s.servedBy() {
+		return false
+	}
+	if s.srv.mariadb || !s.srv.gtid {
+		return m.ServerUUID == p.ServerUUID && behind(&m, &p)
 	}
 	have, err := parseGTIDSet(m.GTIDs)
 	want, err2 := parseGTIDSet(p.GTIDs)
 	return err == nil && err2 == nil && have.contains(want)
+}
+
+// behind reports whether m is at or behind p in one server's log.
+func behind(m, p *position) bool {
+	return compareFiles(m.File, p.File) > 0 || p.File == m.File && m.Pos >= p.Pos
 }

@@ -40,9 +40,10 @@ type Source struct {
 	gtids *gtidSet
 	list  gtidList
 	// seconds is the time of the last event, s since the epoch; uuid the server's
-	// whose log it is.
-	seconds uint32
-	uuid    string
+	// whose log is read, origin the one's that file and pos are of: another one
+	// until the first event of a server that took over.
+	seconds      uint32
+	uuid, origin string
 
 	// mu guards what a Reader has to know of the server that Stream reads from.
 	mu     sync.Mutex
@@ -75,7 +76,7 @@ func Open(conn Connection, settings Settings, log *zap.Logger) capture.OpenSourc
 }
 
 func newSource(conn Connection, settings Settings, scope capture.Scope, srv *server, log *zap.Logger) *Source {
-	s := &Source{conn: conn, settings: settings, scope: scope, log: log, srv: srv, served: srv, uuid: srv.uuid}
+	s := &Source{conn: conn, settings: settings, scope: scope, log: log, srv: srv, served: srv, uuid: srv.uuid, origin: srv.uuid}
 	s.options = settings.schemaOptions(scope)
 	s.history = newHistory(s.options, srv.caseless)
 	s.block = newSourceBlock(s.Kind(), scope.Prefix)
@@ -146,6 +147,9 @@ func (s *Source) Restore(ctx context.Context, stored *capture.Stored) error {
 	if err := s.continues(ctx, conn, &p); err != nil {
 		return err
 	}
+	if err := s.completeGTIDs(ctx, &p); err != nil {
+		return err
+	}
 	if err := s.moveTo(&p); err != nil {
 		return fmt.Errorf("%w: %w", capture.ErrNoContinuity, err)
 	}
@@ -169,6 +173,9 @@ func (s *Source) moveTo(p *position) error {
 		}
 	}
 	s.file, s.pos, s.seconds, s.gtids, s.list = at.File, at.Pos, at.Seconds, at.gtids, at.list
+	if s.origin = at.ServerUUID; s.origin == "" {
+		s.origin = s.uuid
+	}
 	return nil
 }
 
@@ -185,25 +192,33 @@ func (s *Source) at(p *position) (place, error) {
 	return at, err
 }
 
-// continues proves that the log goes on from p: everything before p is known
+// continues proves that the log of conn's server, which need not be the one
+// that the Source was opened with, goes on from p: everything before p is known
 // to the server, and nothing after p is purged.
 func (s *Source) continues(ctx context.Context, conn *session, p *position) error {
-	switch {
-	case s.srv.gtid && !s.srv.mariadb:
-		return s.continuesGTID(ctx, conn, p)
-	case s.srv.mariadb:
+	if s.srv.mariadb {
 		return s.continuesMariaDB(ctx, conn, p)
 	}
-	if p.ServerUUID != s.srv.uuid {
-		return fmt.Errorf("%w: the server is %s, the position is of server %s, and without GTIDs its files mean nothing here; start with snapshot.mode=when_needed to read the tables again", capture.ErrNoContinuity, s.srv.uuid, p.ServerUUID)
+	srv, err := identify(ctx, conn)
+	if err != nil {
+		return unavailable(err)
+	}
+	same := p.ServerUUID == srv.uuid
+	switch {
+	case s.srv.gtid && p.GTIDs == "" && same: // GTIDs were switched on since
+		return s.listed(ctx, conn, p)
+	case s.srv.gtid && p.GTIDs == "":
+		return fmt.Errorf("%w: the server is %s, and the position is of server %s, which had no GTIDs; start with snapshot.mode=when_needed to read the tables again", capture.ErrNoContinuity, srv.uuid, p.ServerUUID)
+	case s.srv.gtid:
+		return s.continuesGTID(ctx, conn, p)
+	}
+	if !same {
+		return fmt.Errorf("%w: the server is %s, the position is of server %s, and without GTIDs its files mean nothing here; start with snapshot.mode=when_needed to read the tables again", capture.ErrNoContinuity, srv.uuid, p.ServerUUID)
 	}
 	return s.listed(ctx, conn, p)
 }
 
 func (s *Source) continuesGTID(ctx context.Context, conn *session, p *position) error {
-	if p.GTIDs == "" && p.ServerUUID == s.srv.uuid {
-		return s.listed(ctx, conn, p) // GTIDs were switched on since
-	}
 	row, err := conn.row(ctx, fmt.Sprintf("SELECT GTID_SUBSET(%[1]s, @@GLOBAL.gtid_executed), GTID_SUBSET(@@GLOBAL.gtid_purged, %[1]s), GTID_SUBTRACT(%[1]s, @@GLOBAL.gtid_executed), GTID_SUBTRACT(@@GLOBAL.gtid_purged, %[1]s)", literal(p.GTIDs)))
 	if err != nil {
 		return unavailable(err)

@@ -250,8 +250,12 @@ func (r *run) advance(e *event) {
 	s.tx.abandon()
 }
 
-// progress reports that the position moved, a few times a second.
+// progress reports that the position moved, a few times a second; while the
+// stream goes through what was reported before, it has not.
 func (r *run) progress() error {
+	if r.s.xa.known != nil {
+		return nil
+	}
 	if now := time.Now(); now.Sub(r.reported) >= idleInterval {
 		r.reported = now
 		return r.out.Progress()
@@ -276,15 +280,15 @@ func (r *run) payload() error {
 
 // rotate is the log going on in another file.
 func (r *run) rotate(e *event) error {
-	file := string(e.rotate.file)
-	if file == r.s.file && e.rotate.pos <= r.s.pos {
+	s, file := r.s, string(e.rotate.file)
+	if s.origin == s.uuid && file == s.file && e.rotate.pos <= s.pos {
 		return nil // what a dump begins with
 	}
-	if !r.s.tx.open {
-		r.s.file, r.s.pos = file, e.rotate.pos
-		return r.progress()
+	if s.tx.open {
+		return fmt.Errorf("reading the binary log: %s ends within a transaction", s.file)
 	}
-	return fmt.Errorf("reading the binary log: %s ends within a transaction", r.s.file)
+	s.file, s.pos, s.origin = file, e.rotate.pos, s.uuid
+	return nil // no progress: it may be on the way to a transaction that broke off
 }
 
 // heartbeat says how far the server has read its log.
@@ -293,5 +297,5 @@ func (r *run) heartbeat(e *event) error {
 		return nil
 	}
 	r.s.pos = e.rotate.pos
-	return r.progress()
+	return nil // as of a rotate
 }

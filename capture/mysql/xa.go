@@ -153,7 +153,7 @@ func (x *preparedXA) oldest() *position {
 
 // place is the stream's place now.
 func (s *Source) place() position {
-	p := position{File: s.file, Pos: s.pos, ServerUUID: s.uuid, Seconds: s.seconds}
+	p := position{File: s.file, Pos: s.pos, ServerUUID: s.origin, Seconds: s.seconds}
 	switch {
 	case s.srv.mariadb:
 		p.GTIDs = s.list.String()
@@ -181,7 +181,22 @@ func (s *Source) reported() bool {
 		before = at.compare(&position{File: k.File, Pos: k.Pos}) < 0
 	}
 	if !before {
-		s.gtids, s.list, s.xa.known = k.gtids, k.list, nil
+		s.caughtUp(k)
 	}
 	return before
+}
+
+// caughtUp ends the way from an XA transaction's rows to what was reported. What
+// was passed on it may lie behind k already: transactions that nothing was to
+// be reported of.
+func (s *Source) caughtUp(k *place) {
+	s.xa.known = nil
+	if s.gtids != nil && k.gtids != nil {
+		s.gtids.union(k.gtids)
+	}
+	for _, g := range k.list {
+		if i, ok := s.list.find(g.domain); !ok || s.list[i].sequence < g.sequence {
+			s.list.put(g)
+		}
+	}
 }
