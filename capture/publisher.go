@@ -54,6 +54,9 @@ func newPublisher(ctx context.Context, opts []kgo.Opt, c *Config, now func() tim
 		kgo.RequiredAcks(kgo.AllISRAcks()), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
 		kgo.ProducerBatchCompression(codec(c.Producer.Compression)), kgo.ProducerLinger(c.Producer.Linger),
 		kgo.ProducerBatchMaxBytes(int32(c.Producer.MaxRecordBytes)), kgo.BrokerMaxWriteBytes(int32(max(100<<20, 2*c.Producer.MaxRecordBytes))),
+		// A topic that was just created takes a moment to be led; the default
+		// would have its first records wait for five seconds.
+		kgo.MetadataMinAge(250*time.Millisecond),
 		// The transaction's own bounds, below, are what holds the source back.
 		kgo.MaxBufferedRecords(1<<30), kgo.UnknownTopicRetries(20))...)
 	if err != nil {
