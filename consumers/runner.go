@@ -225,6 +225,9 @@ func (r *Runner) live(ctx context.Context) error {
 		}
 	})
 	beside.Go(func() { l.observe(polling) })
+	if r.config.TopicRegex != "" {
+		beside.Go(func() { l.lookForTopics(polling) })
+	}
 	l.poll(polling)
 	stop()
 	beside.Wait()
