@@ -162,7 +162,6 @@ func (f *fleet) startSinks() {
 		own["topics.regex"] = strings.ReplaceAll(f.topic(""), ".", `\.`) + `[^.]+`
 		own["transforms"], own["transforms.route.type"] = "route", "org.apache.kafka.connect.transforms.RegexRouter"
 		own["transforms.route.regex"], own["transforms.route.replacement"] = `(.*)\.[^.]+\.([^.]+)`, "$1-$2"
-		own["consumer.override.metadata.max.age.ms"] = "1000"
 		own["consumer.override.session.timeout.ms"], own["consumer.override.heartbeat.interval.ms"] = "3000", "500"
 		f.sinks = append(f.sinks, f.start(binary, own))
 	}

@@ -204,9 +204,6 @@ func (d *demo) startFleet(ctx context.Context) error {
 			"aws.access.key.id": d.at.s3.AccessKey, "aws.secret.access.key": d.at.s3.SecretKey, "rotate.schedule.interval.ms": "5000"}},
 	} {
 		c.over["bootstrap.servers"] = d.at.kafka
-		if d.fleet.capture != nil { // sinks look for topics, which the capture is about to create
-			c.over["consumer.override.metadata.max.age.ms"] = "1000"
-		}
 		connector, err := processes.ReadConnector(filepath.Join(d.root, "deploy/examples/shop", c.example+".json"), c.over)
 		if err != nil {
 			return err
@@ -277,6 +274,12 @@ func (d *demo) stop() {
 		return
 	}
 	d.step("Stopping")
+	if d.kafka != nil {
+		d.kafka.Close()
+	}
+	if d.db != nil {
+		_ = d.db.Close() // nothing is being written
+	}
 	if err := d.group.Stop(patience); err != nil {
 		d.print("%v\n", err)
 	}
@@ -284,11 +287,5 @@ func (d *demo) stop() {
 	defer cancel()
 	if err := d.local.Down(ctx); err != nil {
 		d.print("%v\n", err)
-	}
-	if d.db != nil {
-		_ = d.db.Close() // the server is gone
-	}
-	if d.kafka != nil {
-		d.kafka.Close()
 	}
 }
