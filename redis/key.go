@@ -1,7 +1,6 @@
 package redis
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -23,8 +22,7 @@ func (s *Sink) prefixOf(route string) string {
 }
 
 // appendKey appends what a record's key ends with: the text of cache.key.field,
-// or of the record's key. Of several fields the texts are joined by |, a \ or |
-// in them written behind a \, and NULL is \N.
+// or of the record's key.
 func (s *Sink) appendKey(dst []byte, r *cdc.Record) ([]byte, error) {
 	if s.config.KeyField != "" {
 		return s.appendField(dst, r)
@@ -32,21 +30,7 @@ func (s *Sink) appendKey(dst []byte, r *cdc.Record) ([]byte, error) {
 	if r.Key == nil || len(r.Key.Values) == 0 {
 		return dst, errNoKey
 	}
-	for i := range r.Key.Values {
-		if i > 0 {
-			dst = append(dst, '|')
-		}
-		if r.Key.Values[i].IsNull() {
-			dst = append(dst, `\N`...)
-			continue
-		}
-		from := len(dst)
-		dst = json.AppendText(dst, &r.Key.Schema.Fields[i], &r.Key.Values[i])
-		if len(r.Key.Values) > 1 {
-			dst = escapeFrom(dst, from)
-		}
-	}
-	return dst, nil
+	return json.AppendKeyText(dst, r.Key), nil
 }
 
 // appendField appends the text of cache.key.field, which is looked for in the
@@ -67,20 +51,4 @@ func (s *Sink) appendField(dst []byte, r *cdc.Record) ([]byte, error) {
 		}
 	}
 	return dst, fmt.Errorf("neither the record's key nor its value has the field %s (cache.key.field)", s.config.KeyField)
-}
-
-// escapeFrom writes a \ before each \ and | of dst from the index on.
-func escapeFrom(dst []byte, from int) []byte {
-	if !bytes.ContainsAny(dst[from:], `\|`) {
-		return dst
-	}
-	text := bytes.Clone(dst[from:])
-	dst = dst[:from]
-	for _, c := range text {
-		if c == '\\' || c == '|' {
-			dst = append(dst, '\\')
-		}
-		dst = append(dst, c)
-	}
-	return dst
 }
