@@ -30,9 +30,12 @@ func TestEveryRowReachesEveryTargetThroughCrashes(t *testing.T) {
 	for _, source := range []struct {
 		name, class string
 		start       func(testing.TB, ...string) servers.SQL
+		settings    map[string]map[string]string // of sinks, by binary
 	}{
-		{"MySQL", "io.debezium.connector.mysql.MySqlConnector", servers.NewMySQL},
-		{"MariaDB", "io.debezium.connector.mariadb.MariaDbConnector", servers.NewMariaDB},
+		{"MySQL", "io.debezium.connector.mysql.MySqlConnector", servers.NewMySQL, nil},
+		{"MariaDB", "io.debezium.connector.mariadb.MariaDbConnector", servers.NewMariaDB, map[string]map[string]string{
+			"weir-elasticsearch": {"temporal.format": "iso"}, "weir-redis": {"redis.type": "HASH"},
+		}},
 	} {
 		t.Run(source.name, func(t *testing.T) {
 			f := newFleet(t, source.start(t))
@@ -41,7 +44,7 @@ func TestEveryRowReachesEveryTargetThroughCrashes(t *testing.T) {
 				t.Fatal(err)
 			}
 			f.startCapture(source.class)
-			f.startSinks()
+			f.startSinks(source.settings)
 			f.disturb(w)
 			f.settle(time.Minute)
 			f.check(w)

@@ -6,6 +6,7 @@ package e2e
 import (
 	"context"
 	"database/sql"
+	"maps"
 	"net/http"
 	"path/filepath"
 	"strconv"
@@ -148,8 +149,8 @@ func (f *fleet) startCapture(class string) {
 	})
 }
 
-// startSinks starts the three sinks.
-func (f *fleet) startSinks() {
+// startSinks starts the three sinks, with more settings for some.
+func (f *fleet) startSinks(more map[string]map[string]string) {
 	f.t.Helper()
 	store := servers.S3(f.t)
 	for binary, own := range map[string]map[string]string{
@@ -163,6 +164,7 @@ func (f *fleet) startSinks() {
 		own["transforms"], own["transforms.route.type"] = "route", "org.apache.kafka.connect.transforms.RegexRouter"
 		own["transforms.route.regex"], own["transforms.route.replacement"] = `(.*)\.[^.]+\.([^.]+)`, "$1-$2"
 		own["consumer.override.session.timeout.ms"], own["consumer.override.heartbeat.interval.ms"] = "3000", "500"
+		maps.Copy(own, more[binary])
 		f.sinks = append(f.sinks, f.start(binary, own))
 	}
 }
