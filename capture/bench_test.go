@@ -224,7 +224,12 @@ func BenchmarkTail(b *testing.B) {
 	ctx, cancel := context.WithCancel(b.Context())
 	done := make(chan error, 1)
 	go func() { done <- capture.Run(ctx) }()
-	b.Cleanup(func() { cancel(); <-done })
+	b.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			b.Error(err)
+		}
+	})
 	waitFor(b, "the start", 30*time.Second, func() bool { return capture.Status().Position != nil })
 	consumer, err := kgo.NewClient(kgo.SeedBrokers(at), kgo.ConsumeTopics(prefix+".db.a"), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxWait(time.Second))
 	must(b, err)
