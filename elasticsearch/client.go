@@ -7,18 +7,13 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/url"
-	"strings"
-	"sync/atomic"
 
-	"github.com/elastic/elastic-transport-go/v8/elastictransport"
+	elastic "github.com/elastic/go-elasticsearch/v8"
 )
 
-// newClient makes the client that all requests go through: the transport of
-// Elasticsearch's own client, without the rest of it, which is a thousand
-// requests that nobody here makes. It does not retry: the sink does, knowing
-// what a request was.
-func newClient(c *Config) (*elastictransport.Client, error) {
+// newClient makes the client whose transport all requests go through. It does
+// not retry: the sink does, knowing what a request was.
+func newClient(c *Config) (*elastic.Client, error) {
 	transport := &http.Transport{
 		DialContext:         (&net.Dialer{Timeout: c.ConnectTimeout}).DialContext,
 		TLSClientConfig:     c.TLS,
@@ -27,53 +22,31 @@ func newClient(c *Config) (*elastictransport.Client, error) {
 		ForceAttemptHTTP2:   false,
 		TLSNextProto:        map[string]func(string, *tls.Conn) http.RoundTripper{},
 	}
-	options := []elastictransport.Option{elastictransport.WithDisableRetry(), elastictransport.WithTransport(transport)}
-	if !c.OpenSearch {
-		options[1] = elastictransport.WithTransport(&product{RoundTripper: transport})
+	var through http.RoundTripper = transport
+	if c.OpenSearch {
+		through = product{transport}
 	}
-	var urls []*url.URL
-	for _, address := range c.Addresses {
-		u, err := url.Parse(strings.TrimRight(address, "/"))
-		if err != nil {
-			return nil, fmt.Errorf("making the Elasticsearch client: %w", err)
-		}
-		urls = append(urls, u)
-	}
-	options = append(options, elastictransport.WithURLs(urls...))
-	switch {
-	case c.APIKey.IsSet():
-		options = append(options, elastictransport.WithAPIKey(c.APIKey.Reveal()))
-	case c.Username != "":
-		options = append(options, elastictransport.WithBasicAuth(c.Username, c.Password.Reveal()))
-	}
-	client, err := elastictransport.NewClient(options...)
+	client, err := elastic.NewClient(elastic.Config{
+		Addresses: c.Addresses, Username: c.Username, Password: c.Password.Reveal(), APIKey: c.APIKey.Reveal(),
+		Transport: through, DisableRetry: true,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("making the Elasticsearch client: %w", err)
 	}
 	return client, nil
 }
 
-// product insists, as Elasticsearch's clients do, on a server that calls itself
-// Elasticsearch: what an other one makes of our requests nobody knows.
-type product struct {
-	http.RoundTripper
-	known atomic.Bool
-}
+// product makes the answers of OpenSearch look like Elasticsearch's, which is
+// what the client insists on.
+type product struct{ http.RoundTripper }
 
-var errProduct = errors.New("the server does not call itself Elasticsearch; set connection.opensearch=true if it is OpenSearch")
-
-// RoundTrip looks at the first answer that is no refusal.
-func (p *product) RoundTrip(r *http.Request) (*http.Response, error) {
+// RoundTrip marks the answer.
+func (p product) RoundTrip(r *http.Request) (*http.Response, error) {
 	response, err := p.RoundTripper.RoundTrip(r)
-	if err != nil || p.known.Load() || response.StatusCode >= http.StatusMultipleChoices {
-		return response, err
+	if err == nil {
+		response.Header.Set("X-Elastic-Product", "Elasticsearch")
 	}
-	if response.Header.Get("X-Elastic-Product") != "Elasticsearch" {
-		_ = response.Body.Close() // nobody is going to read it
-		return nil, errProduct
-	}
-	p.known.Store(true)
-	return response, nil
+	return response, err
 }
 
 // Check asks the cluster whether it can be written to, changing nothing: that
