@@ -8,6 +8,7 @@ import (
 	"database/sql"
 	"maps"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -37,6 +38,7 @@ type fleet struct {
 	cache  *redis.Client
 	bucket compare.Bucket
 
+	run     string // folder of settings and logs
 	group   *processes.Group
 	capture *processes.Component
 	sinks   []*processes.Component // elasticsearch, redis, lake
@@ -77,7 +79,8 @@ func newFleet(t *testing.T, source servers.SQL) *fleet {
 	t.Cleanup(func() { _ = f.cache.Close() })
 	store := servers.S3(t)
 	f.bucket = compare.Bucket{Client: store.Client(), Name: store.Bucket(t)}
-	if f.group, err = processes.NewGroup(filepath.Join(t.TempDir(), "run")); err != nil {
+	f.run = filepath.Join(t.TempDir(), "run")
+	if f.group, err = processes.NewGroup(f.run); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(f.end)
@@ -91,9 +94,7 @@ func (f *fleet) end() {
 		f.t.Errorf("%v", err)
 	}
 	if f.t.Failed() {
-		for _, c := range f.components() {
-			f.t.Log(c.LogTail())
-		}
+		f.keepLogs()
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -109,6 +110,18 @@ func (f *fleet) end() {
 		f.cache.Del(ctx, keys.Val())
 	}
 	f.removeIndexes(ctx)
+}
+
+// keepLogs shows the ends of the logs and keeps the whole of them.
+func (f *fleet) keepLogs() {
+	for _, c := range f.components() {
+		f.t.Log(c.LogTail())
+	}
+	kept, err := os.MkdirTemp("", "weir-e2e-logs-")
+	if err == nil {
+		err = os.CopyFS(kept, os.DirFS(f.run))
+	}
+	f.t.Logf("settings and logs are kept in %s (%v)", kept, err)
 }
 
 func (f *fleet) removeIndexes(ctx context.Context) {

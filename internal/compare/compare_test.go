@@ -288,3 +288,19 @@ func TestErrorsAreNotDifferences(t *testing.T) {
 type failing struct{ err error }
 
 func (f failing) Each(context.Context, func(*Row) error) error { return f.err }
+
+// TestReadingLeavesConnectionsAsTheyWere: what is set for reading must not reach
+// who uses the pool next.
+func TestReadingLeavesConnectionsAsTheyWere(t *testing.T) {
+	table, good := pairs(t)
+	table.db.SetMaxOpenConns(1)
+	var before, after string
+	const mode = "SELECT CONCAT(@@sql_mode, @@time_zone)"
+	if err := table.db.QueryRowContext(t.Context(), mode).Scan(&before); err != nil {
+		t.Fatal(err)
+	}
+	compared(t, table, "x", &listed{table: table, names: []string{"x"}, texts: []string{good["x"]}}, Options{})
+	if err := table.db.QueryRowContext(t.Context(), mode).Scan(&after); err != nil || after != before || before == "" {
+		t.Errorf("%q became %q, %v", before, after, err)
+	}
+}

@@ -3,6 +3,7 @@ package compare
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -109,23 +110,28 @@ func (t *Table) readColumns(ctx context.Context, options TableOptions) error {
 	if err == nil && len(t.Columns) == 0 {
 		err = errors.New("there is no such table, or no right to read it")
 	}
-	for i := range t.Columns {
-		if err == nil {
-			err = t.readDefault(ctx, &t.Columns[i])
-		}
+	if err != nil {
+		return err
 	}
-	return err
+	return t.inSession(ctx, func(connection *sql.Conn) error {
+		for i := range t.Columns {
+			if err := t.readDefault(ctx, connection, &t.Columns[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // readDefault asks for what ADD COLUMN put into the rows that were there. It
 // remains unknown for an expression, and in an empty table.
-func (t *Table) readDefault(ctx context.Context, c *Column) error {
+func (t *Table) readDefault(ctx context.Context, connection *sql.Conn, c *Column) error {
 	expression := "DEFAULT(" + quote(c.Name) + ")"
 	if c.kind == kindFloat {
 		expression += " + 0e0"
 	}
 	var text sql.RawBytes
-	rows, err := t.db.QueryContext(ctx, "SELECT "+expression+" FROM "+t.from()+" LIMIT 1")
+	rows, err := connection.QueryContext(ctx, "SELECT "+expression+" FROM "+t.from()+" LIMIT 1")
 	if err != nil {
 		return ctx.Err() // the column has no default: a row that lacks it is wrong
 	}
@@ -163,16 +169,27 @@ func (t *Table) readKey(ctx context.Context) error {
 // session makes the server's texts the same on every server and connection.
 const session = "SET SESSION time_zone = '+00:00', sql_mode = '', character_set_results = 'utf8mb4'"
 
-// Each reads the table in one consistent read.
-func (t *Table) Each(ctx context.Context, each func(*Row) error) error {
+// inSession calls do with a connection of its own, which nobody gets afterwards.
+func (t *Table) inSession(ctx context.Context, do func(*sql.Conn) error) error {
 	connection, err := t.db.Conn(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = connection.Close() }() // it only goes back to the pool
+	defer func() {
+		_ = connection.Raw(func(any) error { return driver.ErrBadConn }) // closes it
+	}()
 	if _, err := connection.ExecContext(ctx, session); err != nil {
 		return err
 	}
+	return do(connection)
+}
+
+// Each reads the table in one consistent read.
+func (t *Table) Each(ctx context.Context, each func(*Row) error) error {
+	return t.inSession(ctx, func(connection *sql.Conn) error { return t.read(ctx, connection, each) })
+}
+
+func (t *Table) read(ctx context.Context, connection *sql.Conn, each func(*Row) error) error {
 	expressions := make([]string, len(t.Columns))
 	for i := range t.Columns {
 		expressions[i] = t.Columns[i].expression()
