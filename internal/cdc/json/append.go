@@ -12,17 +12,22 @@ import (
 const (
 	ones  = 0x0101010101010101
 	highs = 0x8080808080808080
+	lows  = 0x7f7f7f7f7f7f7f7f
 )
 
-// special marks (in each byte's high bit) what a JSON string cannot hold as it
-// is: control characters, quote, backslash, and the lead byte of a rune beyond
-// the BMP, which Jackson writes as two \u escapes. The lowest mark is exact;
-// marks above it may be false.
-func special(x uint64) uint64 {
+// quotes marks (in each byte's high bit) the quotes and backslashes among eight
+// bytes, exactly.
+func quotes(x uint64) uint64 {
 	quote := x ^ ones*'"'
 	slash := x ^ ones*'\\'
-	lead := x & (x << 1) & (x << 2) & (x << 3)
-	return ((x-ones*0x20)&^x | (quote-ones)&^quote | (slash-ones)&^slash | lead) & highs
+	return ^((quote&lows + lows | quote) & (slash&lows + lows | slash)) & highs
+}
+
+// rare marks what else a JSON string cannot hold as it is: control characters,
+// and the lead byte of a rune beyond the BMP, which Jackson writes as two \u
+// escapes. The lowest mark is exact; marks above it may be false.
+func rare(x uint64) uint64 {
+	return ((x-ones*0x20)&^x | x&(x<<1)&(x<<2)&(x<<3)) & highs
 }
 
 const upperHex = "0123456789ABCDEF"
@@ -30,7 +35,7 @@ const upperHex = "0123456789ABCDEF"
 // AppendString appends s as the JSON string that Jackson writes for it. What is
 // not UTF-8 in s becomes U+FFFD.
 func AppendString(dst, s []byte) []byte {
-	const room = 16 // for a word, or an escape, and the closing quote
+	const room = 24 // for eight escaped bytes, or an escape, and the closing quote
 	dst = append(slices.Grow(dst, len(s)+len(s)/8+room), '"')
 	buf, n, i, seen := dst[:cap(dst)], len(dst), 0, uint64(0)
 	for i < len(s) {
@@ -38,36 +43,105 @@ func AppendString(dst, s []byte) []byte {
 			buf = slices.Grow(buf[:n], 2*(len(s)-i)+room)
 			buf = buf[:cap(buf)]
 		}
-		var x, mark uint64
+		var x, within uint64
 		k := 8
 		if i+8 <= len(s) {
-			x = binary.LittleEndian.Uint64(s[i:])
-			mark = special(x)
+			x, within = binary.LittleEndian.Uint64(s[i:]), highs
 		} else {
 			x, k = lastWord(s, i)
-			mark = special(x) & (1<<(8*k) - 1)
+			within = highs & (1<<(8*k) - 1)
 		}
-		binary.LittleEndian.PutUint64(buf[n:], x)
-		if mark == 0 {
-			seen |= x
-			i, n = i+k, n+k
+		if mark := rare(x) & within; mark != 0 {
+			// The bytes before it come round again alone.
+			if k = bits.TrailingZeros64(mark) / 8; k == 0 {
+				out, size := appendEscaped(buf[:n], s[i:])
+				buf, n, i, seen = out[:cap(out)], len(out), i+size, seen|x
+				continue
+			}
+			x &= 1<<(8*k) - 1
+		}
+		seen |= x
+		i += k
+		marks := quotes(x)
+		if marks == 0 {
+			binary.LittleEndian.PutUint64(buf[n:], x)
+			n += k
 			continue
 		}
-		k = bits.TrailingZeros64(mark) / 8
-		seen |= x << (64 - 8*k) // the bytes before the mark
-		i, n = i+k, n+k
-		if c := s[i]; c == '"' || c == '\\' {
-			buf[n], buf[n+1] = '\\', c
-			i, n = i+1, n+2
-			continue
-		}
-		out, k := appendEscaped(buf[:n], s[i:])
-		buf, n, i = out[:cap(out)], len(out), i+k
+		n += putQuoted((*[16]byte)(buf[n:]), x, marks) - (8 - k)
 	}
-	if seen&highs != 0 && !utf8.Valid(s) {
+	if seen&highs != 0 && !validUTF8(s) {
 		return append(appendPieces(buf[:len(dst)], s), '"')
 	}
 	return append(buf[:n], '"')
+}
+
+// putQuoted writes the bytes of x, each that is marked behind a backslash, and
+// returns how many that made. Where the quotes of a text stand cannot be
+// foreseen, so there is no branch on it.
+func putQuoted(buf *[16]byte, x, marks uint64) int {
+	mask := marks >> 7 * 0x0102040810204080 >> 56 // one bit a byte
+	low, high := &quoting[mask&15], &quoting[mask>>4]
+	binary.LittleEndian.PutUint64(buf[:], low.spread(x))
+	binary.LittleEndian.PutUint64(buf[low.size:], high.spread(x>>32))
+	return low.size + high.size
+}
+
+// quoted says how four bytes become up to eight: where each goes, in bits, the
+// backslashes between them, and how many bytes there are then.
+type quoted struct {
+	slashes    uint64
+	a, b, c, d uint8
+	size       int
+}
+
+func (q *quoted) spread(x uint64) uint64 {
+	return q.slashes | x&0xff<<(q.a&63) | x>>8&0xff<<(q.b&63) | x>>16&0xff<<(q.c&63) | x>>24&0xff<<(q.d&63)
+}
+
+// quoting is by which of the four bytes are to be quoted, a bit each.
+var quoting = func() (table [16]quoted) {
+	for mask := range table {
+		q := &table[mask]
+		for i, to := range []*uint8{&q.a, &q.b, &q.c, &q.d} {
+			if mask>>i&1 != 0 {
+				q.slashes |= '\\' << (8 * q.size)
+				q.size++
+			}
+			*to = uint8(8 * q.size)
+			q.size++
+		}
+	}
+	return table
+}()
+
+// validUTF8 is utf8.Valid for text that is mostly ASCII with other letters
+// strewn in: what is ASCII is passed eight bytes at a time everywhere, not only
+// before the first other letter.
+func validUTF8(s []byte) bool {
+	for i := 0; i < len(s); {
+		if i+8 <= len(s) {
+			mark := binary.LittleEndian.Uint64(s[i:]) & highs
+			if mark == 0 {
+				i += 8
+				continue
+			}
+			i += bits.TrailingZeros64(mark) / 8
+		} else if s[i] < utf8.RuneSelf {
+			i++
+			continue
+		}
+		if c := s[i]; c >= 0xc2 && c < 0xe0 && i+1 < len(s) && s[i+1]&0xc0 == 0x80 {
+			i += 2
+			continue
+		}
+		r, size := utf8.DecodeRune(s[i:])
+		if r == utf8.RuneError && size < 2 {
+			return false
+		}
+		i += size
+	}
+	return true
 }
 
 // lastWord is s[i:], less than eight bytes, as a word with zeros behind, and how
