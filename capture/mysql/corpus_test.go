@@ -338,14 +338,7 @@ func BenchmarkParse(b *testing.B) {
 // BenchmarkDecode is the images of parsed events to rows.
 func BenchmarkDecode(b *testing.B) {
 	eachKind(b, func(b *testing.B, c *orderLog, events [][]byte) {
-		var parsed []rows
-		for _, raw := range events {
-			if e, err := c.parser.parse(raw); err != nil {
-				b.Fatal(err)
-			} else if e.kind == eventRows {
-				parsed = append(parsed, e.rows)
-			}
-		}
+		parsed := c.parsed(b, events)
 		m, n := startMeter(b), 0
 		for b.Loop() {
 			for i := range parsed {
@@ -357,45 +350,63 @@ func BenchmarkDecode(b *testing.B) {
 	})
 }
 
-// BenchmarkEnvelope is packets to the JSON of Debezium's envelopes, and images
-// to it without the parsing.
+// parsed are the rows events among events.
+func (c *orderLog) parsed(b *testing.B, events [][]byte) (all []rows) {
+	for _, raw := range events {
+		e, err := c.parser.parse(raw)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if e.kind == eventRows {
+			all = append(all, e.rows)
+		}
+	}
+	return all
+}
+
+// BenchmarkEnvelope is images to rows to the JSON of Debezium's envelopes.
 func BenchmarkEnvelope(b *testing.B) {
 	eachKind(b, func(b *testing.B, c *orderLog, events [][]byte) {
-		block := sourceBlockSchema("mysql")
-		source := &cdc.Row{}
-		source.Reset(block)
-		for name, text := range map[string]string{
-			"version": "3.5.0.Final", "connector": "mysql", "name": "weir", "db": "bench", "table": "orders", "file": "binlog.000002", "snapshot": "false",
-			"gtid": "fd00e986-e6ca-11f1-912a-02fc00000001:1118",
-		} {
-			*source.Value(name) = cdc.String([]byte(text))
-		}
-		env := cdcjson.NewEnveloper(c.schema.Value, block, cdcjson.Options{})
-		var dst []byte
-		var ch change
+		parsed := c.parsed(b, events)
+		w := newEnvelopes(c.schema)
 		m, n := startMeter(b), 0
 		for b.Loop() {
-			for _, raw := range events {
-				e, err := c.parser.parse(raw)
-				if err != nil {
-					b.Fatal(err)
-				}
-				if e.kind != eventRows {
-					continue
-				}
-				env.Begin(source, 1_795_390_570_097_334_000)
-				for more := true; more; {
-					if more, err = e.rows.next(&ch, &c.before, &c.after); err != nil {
-						b.Fatal(err)
-					}
-					if more {
-						dst = env.Append(dst[:0], ch.op, ch.before, ch.after, ch.row, nil)
-						n++
-					}
-				}
+			for i := range parsed {
+				r := parsed[i]
+				n += w.write(c, &r)
 			}
 		}
 		m.stop(n)
+		b.ReportMetric(float64(w.size)/float64(n), "bytes/row")
+	})
+}
+
+// envelopes writes the changes of an event as a capture does.
+type envelopes struct {
+	*cdcjson.Enveloper
+	source *cdc.Row
+	dst    []byte
+	size   int
+}
+
+func newEnvelopes(table *TableSchema) *envelopes {
+	block := sourceBlockSchema("mysql")
+	source := &cdc.Row{}
+	source.Reset(block)
+	for name, text := range map[string]string{
+		"version": "3.5.0.Final", "connector": "mysql", "name": "weir", "db": "bench", "table": "orders", "file": "binlog.000002", "snapshot": "false",
+		"gtid": "fd00e986-e6ca-11f1-912a-02fc00000001:1118",
+	} {
+		*source.Value(name) = cdc.String([]byte(text))
+	}
+	return &envelopes{Enveloper: cdcjson.NewEnveloper(table.Value, block, cdcjson.Options{}), source: source}
+}
+
+func (w *envelopes) write(c *orderLog, r *rows) int {
+	w.Begin(w.source, 1_795_390_570_097_334_000)
+	return c.rows(r, func(ch *change) {
+		w.dst = w.Append(w.dst[:0], ch.op, ch.before, ch.after, ch.row, nil)
+		w.size += len(w.dst)
 	})
 }
 

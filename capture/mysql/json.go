@@ -106,16 +106,17 @@ func (w *jsonLimits) value(dst []byte, typ byte, d []byte) ([]byte, error) {
 	return dst, fmt.Errorf("%w: type %d", errJSON, typ)
 }
 
+// jsonWidth is how many bytes a value of the type has.
 func jsonWidth(typ byte) int {
-	switch typ {
-	case jsonLiteral:
-		return 1
-	case jsonInt16, jsonUint16:
-		return 2
-	case jsonInt32, jsonUint32:
-		return 4
+	if typ < byte(len(jsonWidths)) {
+		return jsonWidths[typ]
 	}
 	return 8
+}
+
+var jsonWidths = [...]int{
+	jsonSmallObject: 8, jsonLargeObject: 8, jsonSmallArray: 8, jsonLargeArray: 8,
+	jsonLiteral: 1, jsonInt16: 2, jsonUint16: 2, jsonInt32: 4, jsonUint32: 4,
 }
 
 // jsonLength reads a length of seven bits a byte and checks that as many bytes
@@ -146,16 +147,22 @@ type jsonContainer struct {
 }
 
 func newJSONContainer(typ byte, d []byte) (c jsonContainer, ok bool) {
-	c = jsonContainer{d: d, width: 2, object: typ <= jsonLargeObject}
+	ok = c.open(typ, d)
+	return c, ok
+}
+
+// open reads the head of a container that nothing was read from yet.
+func (c *jsonContainer) open(typ byte, d []byte) bool {
+	c.d, c.width, c.object = d, 2, typ <= jsonLargeObject
 	if typ == jsonLargeObject || typ == jsonLargeArray {
 		c.width = 4
 	}
 	if len(d) < 2*c.width {
-		return c, false
+		return false
 	}
 	c.count = jsonOffset(d, c.width)
 	if c.count > len(d) {
-		return c, false
+		return false
 	}
 	keys := 2 * c.width
 	entries := keys
@@ -164,10 +171,10 @@ func newJSONContainer(typ byte, d []byte) (c jsonContainer, ok bool) {
 	}
 	c.start = entries + c.count*(c.width+1)
 	if c.start > len(d) {
-		return c, false
+		return false
 	}
 	c.keys, c.entries = d[keys:entries], d[entries:c.start]
-	return c, true
+	return true
 }
 
 // key reads where the next member's name lies in d.
@@ -185,7 +192,7 @@ func (c *jsonContainer) key() (at, n int, ok bool) {
 func (c *jsonContainer) value() (typ byte, d []byte, ok bool) {
 	v := c.entries
 	typ, c.entries = v[0], v[c.width+1:]
-	if typ >= jsonLiteral && typ <= jsonUint32 && jsonInline(typ, c.width) {
+	if typ < byte(len(jsonInline)) && jsonInline[typ] <= c.width {
 		return typ, v[1 : 1+c.width], true
 	}
 	at := jsonOffset(v[1:], c.width)
@@ -196,8 +203,8 @@ func (c *jsonContainer) value() (typ byte, d []byte, ok bool) {
 }
 
 func (w *jsonLimits) container(dst []byte, typ byte, d []byte) ([]byte, error) {
-	c, ok := newJSONContainer(typ, d)
-	if w.depth++; !ok || w.depth > jsonMaxDepth || !w.spend(c.count) {
+	var c jsonContainer
+	if w.depth++; !c.open(typ, d) || w.depth > jsonMaxDepth || !w.spend(c.count) {
 		return dst, errJSON
 	}
 	open, end := byte('['), byte(']')
@@ -230,14 +237,11 @@ func (w *jsonLimits) container(dst []byte, typ byte, d []byte) ([]byte, error) {
 	return append(dst, end), nil
 }
 
-func jsonInline(typ byte, width int) bool {
-	switch typ {
-	case jsonLiteral, jsonInt16, jsonUint16:
-		return true
-	case jsonInt32, jsonUint32:
-		return width == 4
-	}
-	return false
+// jsonInline says how wide the offsets of a container must be for a value of the
+// type to stand in an offset's place.
+var jsonInline = [...]int{
+	jsonSmallObject: 8, jsonLargeObject: 8, jsonSmallArray: 8, jsonLargeArray: 8,
+	jsonLiteral: 2, jsonInt16: 2, jsonUint16: 2, jsonInt32: 4, jsonUint32: 4,
 }
 
 func jsonOffset(d []byte, width int) int {
