@@ -58,10 +58,13 @@ type Origin struct {
 	Timestamp   int64 // ms since the epoch
 }
 
-// Header is a Kafka record header.
+// Header is a Kafka record header: bytes, or what a transform made of it and a
+// header converter has yet to write.
 type Header struct {
 	Key   string
 	Value []byte
+	// Typed is a row of a Bare schema in place of Value, nil for bytes.
+	Typed *Row
 }
 
 // Record is one Kafka record on its way through a transform chain to a sink.
@@ -76,6 +79,11 @@ type Record struct {
 	// Value is the flat row; nil for a null value, and for an envelope that has
 	// not been unwrapped.
 	Value *Row
+	// Wrapped says that Value is not flat but the whole envelope as a row, for
+	// transforms that look at it so: transform.Whole makes it, and what they did
+	// to it goes back with transform.Unwrapped. Whole is the memory for it.
+	Wrapped bool
+	Whole   Row
 	// Envelope is the change that the record carried, also after unwrapping;
 	// nil for a record that was no envelope.
 	Envelope *Envelope

@@ -8,9 +8,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
 
 	"github.com/weir-cdc/weir/internal/cdc"
 	"github.com/weir-cdc/weir/internal/config"
@@ -23,6 +27,34 @@ type Transform interface {
 	// What r points to may be changed; what a Transform adds has to live as long
 	// as the batch, which r's own rows do.
 	Apply(r *cdc.Record) (keep bool, err error)
+}
+
+// Batch is a Transform that gains from seeing many records at once, as one that
+// asks a server does.
+type Batch interface {
+	Transform
+	// ApplyAll does to each record what Apply does. verdicts has one item a
+	// record, which says that it is kept. An error is one of the whole batch:
+	// the chain is then applied anew to the records as they were.
+	ApplyAll(ctx context.Context, records []*cdc.Record, verdicts []Verdict) error
+}
+
+// Verdict is what becomes of one record.
+type Verdict struct {
+	Drop bool
+	Err  error // rejects the record
+}
+
+// Starter is a Transform that has to reach something before the first record,
+// or counts what it does. The chain closes it at its end if it is an io.Closer.
+type Starter interface {
+	Start(env Env) error
+}
+
+// Env is what a running component gives its transforms.
+type Env struct {
+	Log     *zap.Logger
+	Metrics prometheus.Registerer
 }
 
 // Predicate decides whether a transform is applied to a record.
@@ -134,14 +166,18 @@ var Properties = config.Table{
 // Chain is a compiled list of transforms. It may be used by one goroutine at a
 // time; Clone makes another of the same configuration.
 type Chain struct {
-	links []link
-	kept  []*cdc.Record
-	make  func() (*Chain, error)
+	links    []link
+	batched  bool // one of the links is a Batch
+	at       []int
+	verdicts []Verdict
+	kept     []*cdc.Record
+	make     func() (*Chain, error)
 }
 
 type link struct {
 	name      string
 	transform Transform
+	batch     Batch // transform, if it is one
 	predicate Predicate
 	negate    bool
 }
@@ -153,7 +189,10 @@ func New(v *config.Values, classes ...Classes) (*Chain, error) {
 	c := &Chain{make: func() (*Chain, error) { return New(v, classes...) }}
 	names, conditions := v.List("transforms"), v.List("predicates")
 	for _, name := range names {
-		c.links = append(c.links, b.link(name, conditions))
+		l := b.link(name, conditions)
+		l.batch, _ = l.transform.(Batch)
+		c.batched = c.batched || l.batch != nil
+		c.links = append(c.links, l)
 	}
 	b.strangers("transforms.", b.transforms, names)
 	b.strangers("predicates.", b.predicates, conditions)
@@ -163,6 +202,29 @@ func New(v *config.Values, classes ...Classes) (*Chain, error) {
 // Clone compiles the chain once more, for another goroutine.
 func (c *Chain) Clone() (*Chain, error) { return c.make() }
 
+// Start starts the transforms that need it.
+func (c *Chain) Start(env Env) error {
+	for i := range c.links {
+		if s, ok := c.links[i].transform.(Starter); ok {
+			if err := s.Start(env); err != nil {
+				return fmt.Errorf("starting transform %s: %w", c.links[i].name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// Close ends the transforms that were started.
+func (c *Chain) Close() error {
+	var errs []error
+	for i := range c.links {
+		if closer, ok := c.links[i].transform.(io.Closer); ok {
+			errs = append(errs, closer.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // Len is how many transforms the chain has.
 func (c *Chain) Len() int { return len(c.links) }
 
@@ -170,47 +232,109 @@ func (c *Chain) Len() int { return len(c.links) }
 // order; the result is valid until the next call. Records that a transform
 // refuses are named in a *sink.Rejected error by their index in records, and
 // are not among those kept.
-func (c *Chain) Apply(_ context.Context, records []*cdc.Record) ([]*cdc.Record, error) {
+func (c *Chain) Apply(ctx context.Context, records []*cdc.Record) ([]*cdc.Record, error) {
 	if len(c.links) == 0 {
 		return records, nil
 	}
+	c.verdicts = append(c.verdicts[:0], make([]Verdict, len(records))...)
+	if c.batched {
+		if err := c.applyLinks(ctx, records); err != nil {
+			return nil, err
+		}
+	} else {
+		for i, r := range records {
+			c.verdicts[i] = c.apply(r)
+		}
+	}
+	return c.conclude(records)
+}
+
+// conclude parts the records by what became of them.
+func (c *Chain) conclude(records []*cdc.Record) ([]*cdc.Record, error) {
 	var rejected *sink.Rejected
-	kept := c.kept[:0]
+	c.kept = c.kept[:0]
 	for i, r := range records {
-		keep, err := c.apply(r)
-		if err != nil {
+		switch v := &c.verdicts[i]; {
+		case v.Err != nil:
 			if rejected == nil {
 				rejected = &sink.Rejected{}
 			}
-			rejected.Items = append(rejected.Items, sink.Rejection{Index: i, Reason: err})
-			continue
-		}
-		if keep {
-			kept = append(kept, r)
+			rejected.Items = append(rejected.Items, sink.Rejection{Index: i, Reason: v.Err})
+		case !v.Drop:
+			c.kept = append(c.kept, r)
 		}
 	}
-	c.kept = kept
 	if rejected != nil {
-		return kept, rejected
+		return c.kept, rejected
 	}
-	return kept, nil
+	return c.kept, nil
 }
 
-func (c *Chain) apply(r *cdc.Record) (bool, error) {
+// apply runs one record through all links.
+func (c *Chain) apply(r *cdc.Record) Verdict {
 	for i := range c.links {
-		l := &c.links[i]
-		if l.predicate != nil && l.predicate.Test(r) == l.negate {
-			continue
-		}
-		keep, err := l.transform.Apply(r)
-		if err != nil {
-			return false, fmt.Errorf("applying transform %s: %w", l.name, err)
-		}
-		if !keep {
-			return false, nil
+		if v := c.links[i].apply(r); v.Drop || v.Err != nil {
+			return v
 		}
 	}
-	return true, nil
+	return Verdict{}
+}
+
+// applies reports whether the link's predicate, if it has one, lets r in.
+func (l *link) applies(r *cdc.Record) bool {
+	return l.predicate == nil || l.predicate.Test(r) != l.negate
+}
+
+func (l *link) apply(r *cdc.Record) Verdict {
+	if !l.applies(r) {
+		return Verdict{}
+	}
+	keep, err := l.transform.Apply(r)
+	return Verdict{Drop: !keep, Err: l.failed(err)}
+}
+
+func (l *link) failed(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("applying transform %s: %w", l.name, err)
+}
+
+// applyLinks runs all records through one link after the other.
+func (c *Chain) applyLinks(ctx context.Context, records []*cdc.Record) error {
+	for i := range c.links {
+		l := &c.links[i]
+		if l.batch != nil {
+			if err := c.applyBatch(ctx, l, records); err != nil {
+				return err
+			}
+			continue
+		}
+		for n, r := range records {
+			if v := &c.verdicts[n]; !v.Drop && v.Err == nil {
+				*v = l.apply(r)
+			}
+		}
+	}
+	return nil
+}
+
+// applyBatch runs those records that are still there through a Batch.
+func (c *Chain) applyBatch(ctx context.Context, l *link, records []*cdc.Record) error {
+	c.at, c.kept = c.at[:0], c.kept[:0]
+	for n, r := range records {
+		if v := &c.verdicts[n]; !v.Drop && v.Err == nil && l.applies(r) {
+			c.at, c.kept = append(c.at, n), append(c.kept, r)
+		}
+	}
+	verdicts := make([]Verdict, len(c.kept))
+	if err := l.batch.ApplyAll(ctx, c.kept, verdicts); err != nil {
+		return l.failed(err)
+	}
+	for i, n := range c.at {
+		c.verdicts[n] = Verdict{Drop: verdicts[i].Drop, Err: l.failed(verdicts[i].Err)}
+	}
+	return nil
 }
 
 // builder makes links and collects what is wrong.
