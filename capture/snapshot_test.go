@@ -433,7 +433,12 @@ func TestSnapshotWhenPurgedMeanwhile(t *testing.T) {
 	r := launch(t, newConfig(t, at, "purged", "snapshot.mode", "when_needed"), db.open)
 	r.reached(t, db)
 	db.write(func(tx *fakeTx) { tx.put("a", 1, "x") })
-	waitFor(t, "the second run", 20*time.Second, func() bool { return db.purged > 0 && r.Status().Error != "" })
+	purged := func() bool {
+		db.mu.Lock()
+		defer db.mu.Unlock()
+		return db.purged > 0
+	}
+	waitFor(t, "the second run", 20*time.Second, func() bool { return purged() && r.Status().Error != "" })
 	r.reached(t, db)
 	r.end(t)
 	sameRows(t, state(t, readEvents(t, at, "purged.db.a")), db.rows("a"))
