@@ -81,7 +81,20 @@ func (c *Capture) Validate(ctx context.Context) error {
 	if serr != nil {
 		return errors.Join(err, fmt.Errorf("opening the source: %w", serr))
 	}
-	return errors.Join(err, source.Check(ctx), source.Close())
+	return errors.Join(err, source.Check(ctx), checkTables(ctx, source), source.Close())
+}
+
+const noTables = "no table is captured: the include and exclude lists let none in of those that exist"
+
+func checkTables(ctx context.Context, source Source) error {
+	tables, err := source.Tables(ctx)
+	if err != nil {
+		return fmt.Errorf("listing tables: %w", err)
+	}
+	if len(tables) == 0 {
+		return errors.New(noTables)
+	}
+	return nil
 }
 
 // Run captures until ctx ends, which is no error, or until something fails that

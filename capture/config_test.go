@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap/zaptest"
 
 	"github.com/weir-cdc/weir/internal/cdc"
 	"github.com/weir-cdc/weir/internal/cdc/json"
@@ -177,5 +179,21 @@ func TestFilter(t *testing.T) {
 	var all Filter
 	if !all.Table("any", "thing") || !all.Column("a", "b", "c") || !all.Snapshot(&Table{}) {
 		t.Error("the zero Filter leaves something out")
+	}
+}
+
+// TestValidateWithoutTables: include lists that let nothing in are a mistake as
+// a rule, and one that nothing else shows.
+func TestValidateWithoutTables(t *testing.T) {
+	_, at := broker(t)
+	db := newFakeDB()
+	c := New(newConfig(t, at, "nothing"), db.open, Options{Log: zaptest.NewLogger(t), Registerer: prometheus.NewRegistry()})
+	if err := c.Validate(t.Context()); err == nil || !strings.Contains(err.Error(), "no table is captured") {
+		t.Errorf("validating: %v", err)
+	}
+	db = newFakeDB(newFakeTable("nothing", "a", true))
+	c = New(newConfig(t, at, "nothing"), db.open, Options{Log: zaptest.NewLogger(t), Registerer: prometheus.NewRegistry()})
+	if err := c.Validate(t.Context()); err != nil {
+		t.Errorf("validating with a table: %v", err)
 	}
 }

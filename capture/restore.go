@@ -33,6 +33,9 @@ func (f *start) restore(ctx context.Context) (*stream, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listing tables: %w", err)
 	}
+	if len(tables) == 0 {
+		f.capture.log.Warn(noTables)
+	}
 	occupied, err := f.occupied(ctx, tables)
 	if err != nil {
 		return nil, err

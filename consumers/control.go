@@ -108,6 +108,9 @@ func (r *Runner) Ready() error {
 	if l == nil {
 		return errors.New("not connected to Kafka")
 	}
+	if topics := l.awaited(); topics != "" && len(l.all()) == 0 {
+		return fmt.Errorf("there is nothing to read yet: %s does not exist", topics)
+	}
 	if member, generation := l.client.GroupMetadata(); member == "" || generation < 0 {
 		return fmt.Errorf("not a member of group %s yet", r.config.Group)
 	}

@@ -35,6 +35,7 @@ type life struct {
 
 	mu      sync.Mutex
 	running map[partition]*worker
+	missing []string      // topics that are listed and do not exist
 	ends    time.Duration // how long the end of a lease may wait for its worker
 }
 
@@ -195,19 +196,20 @@ func (l *life) look(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
 	workers := l.all()
-	if len(workers) == 0 {
-		return l.client.Ping(ctx)
-	}
-	var topics []string
+	topics := slices.Clone(l.runner.config.Topics)
 	for _, w := range workers {
 		topics = append(topics, w.lease.Topic())
 	}
-	topics = slices.Compact(topics)
+	slices.Sort(topics)
+	if topics = slices.Compact(topics); len(topics) == 0 {
+		return l.client.Ping(ctx)
+	}
 	adm := kadm.NewClient(l.client)
 	details, err := adm.ListTopics(ctx, topics...)
 	if err != nil {
 		return err
 	}
+	l.miss(details)
 	ends, err := adm.ListCommittedOffsets(ctx, topics...)
 	if err != nil {
 		return err
@@ -222,6 +224,31 @@ func (l *life) look(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// miss notes which of the topics that are listed do not exist, and says so when
+// they come to be others.
+func (l *life) miss(details kadm.TopicDetails) {
+	var missing []string
+	for _, topic := range l.runner.config.Topics {
+		if d, ok := details[topic]; !ok || errors.Is(d.Err, kerr.UnknownTopicOrPartition) {
+			missing = append(missing, topic)
+		}
+	}
+	l.mu.Lock()
+	news := !slices.Equal(missing, l.missing)
+	l.missing = missing
+	l.mu.Unlock()
+	if news && len(missing) > 0 {
+		l.runner.log.Warn("topics do not exist: each is read once it does", zap.Strings("topics", missing))
+	}
+}
+
+// awaited says which topics are waited for, "" for none.
+func (l *life) awaited() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Join(l.missing, ", ")
 }
 
 // drain lets the workers finish the batches at hand and commit them.

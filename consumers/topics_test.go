@@ -1,6 +1,8 @@
 package consumers
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -29,4 +31,23 @@ func TestTopicsThatAreCreatedAfterTheStartAreRead(t *testing.T) {
 			t.Errorf("the record of %s was not written", topic)
 		}
 	}
+}
+
+// TestMissingTopicsAreSaid: a topic that nobody writes, as one with a typing
+// error, is named in the answer of /readyz and goes from it when it exists.
+func TestMissingTopicsAreSaid(t *testing.T) {
+	_, addr := fake(t)
+	cl := connect(t, addr)
+	r := setup{addr: addr, writer: newTarget(), properties: map[string]string{"topics": "shop.oders"}}.build(t)
+	start(t, r)
+	eventually(t, func() error {
+		if err := r.Ready(); err == nil || !strings.Contains(err.Error(), "shop.oders does not exist") {
+			return fmt.Errorf("the topic is not named: %v", err)
+		}
+		return nil
+	})
+	if _, err := kadm.NewClient(cl).CreateTopic(t.Context(), 1, 1, nil, "shop.oders"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, r.Ready)
 }
