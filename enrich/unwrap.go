@@ -1,5 +1,3 @@
-// Package enrich decides what a record carries: unwrapping of envelopes, and
-// the transforms that add and change fields.
 package enrich
 
 import (
@@ -9,20 +7,15 @@ import (
 	"github.com/weir-cdc/weir/internal/transform"
 )
 
-// Classes are the transforms of this package.
-var Classes = transform.Classes{
-	Transforms: map[string]func(*transform.Options) transform.Transform{
-		"io.debezium.transforms.ExtractNewRecordState": newUnwrap,
-	},
-}
-
 // Flatten unwraps the envelopes that no transform of a chain has unwrapped: the
 // row after the change becomes the value; a delete keeps the row before it and
-// is marked as one. A TRUNCATE has no row and is dropped.
+// is marked as one. A TRUNCATE has no row and is dropped. What transforms saw as
+// a whole envelope (cdc.Record.Wrapped) is one again before.
 type Flatten struct{}
 
 // Apply unwraps r where it is an envelope and has not been unwrapped.
 func (Flatten) Apply(r *cdc.Record) (keep bool, err error) {
+	transform.Unwrapped(r)
 	e := r.Envelope
 	if e == nil || r.Value != nil || r.Deleted {
 		return true, nil
@@ -108,6 +101,7 @@ func (t *unwrap) readModes(o *transform.Options) {
 
 // Apply unwraps r. A record that is no envelope passes as it is.
 func (t *unwrap) Apply(r *cdc.Record) (keep bool, err error) {
+	transform.Unwrapped(r)
 	if r.Tombstone {
 		return t.tombstones, nil
 	}

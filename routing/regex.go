@@ -1,6 +1,3 @@
-// Package routing decides where a record goes: the transforms that name the
-// topic, index or key space it is for, and the predicates and filters that
-// decide whether it goes anywhere.
 package routing
 
 import (
@@ -9,21 +6,6 @@ import (
 	"github.com/weir-cdc/weir/internal/cdc"
 	"github.com/weir-cdc/weir/internal/transform"
 )
-
-// Classes are the transforms and predicates of this package.
-var Classes = transform.Classes{
-	Transforms: map[string]func(*transform.Options) transform.Transform{
-		"org.apache.kafka.connect.transforms.RegexRouter": newRegexRouter,
-		"org.apache.kafka.connect.transforms.Filter":      newFilter,
-		"io.weir.transforms.ByTable":                      newByTable,
-		"io.weir.transforms.ByDatabase":                   newByDatabase,
-	},
-	Predicates: map[string]func(*transform.Options) transform.Predicate{
-		"org.apache.kafka.connect.transforms.predicates.TopicNameMatches":  newTopicNameMatches,
-		"org.apache.kafka.connect.transforms.predicates.HasHeaderKey":      newHasHeaderKey,
-		"org.apache.kafka.connect.transforms.predicates.RecordIsTombstone": newRecordIsTombstone,
-	},
-}
 
 // routesKept bounds how many topics a router remembers the route of.
 const routesKept = 10_000

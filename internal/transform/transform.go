@@ -151,6 +151,21 @@ type Classes struct {
 	Predicates map[string]func(*Options) Predicate
 }
 
+// Merge makes one map of the classes of several families. A name that two of
+// them have is a mistake in the program.
+func Merge[T any](families ...map[string]T) map[string]T {
+	all := map[string]T{}
+	for _, family := range families {
+		for name, construct := range family {
+			if _, ok := all[name]; ok {
+				panic("two classes are named " + name)
+			}
+			all[name] = construct
+		}
+	}
+	return all
+}
+
 // Properties are the names of a chain in a connector's table.
 var Properties = config.Table{
 	Name: "Transforms",
