@@ -55,6 +55,9 @@ type Starter interface {
 type Env struct {
 	Log     *zap.Logger
 	Metrics prometheus.Registerer
+	// Waits is told what a transform waits for, such as a server that does not
+	// answer, and "" when it no longer does; nil: nobody wants to know.
+	Waits func(reason string)
 }
 
 // Predicate decides whether a transform is applied to a record.
@@ -213,9 +216,6 @@ func New(v *config.Values, classes ...Classes) (*Chain, error) {
 	b.strangers("predicates.", b.predicates, conditions)
 	return c, errors.Join(b.errs...)
 }
-
-// Clone compiles the chain once more, for another goroutine.
-func (c *Chain) Clone() (*Chain, error) { return c.make() }
 
 // Start starts the transforms that need it.
 func (c *Chain) Start(env Env) error {
