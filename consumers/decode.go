@@ -74,6 +74,7 @@ func (d *decoder) decode(ctx context.Context, raw *kgo.Record, s *slot) error {
 	r := &s.record
 	r.Key, r.Value, r.Envelope, r.Tombstone = s.message.Key, s.message.Value, s.message.Envelope, s.message.Tombstone
 	r.Deleted = r.Tombstone
+	r.Wrapped, r.Placed, r.Timed = false, false, false
 	r.Op = cdc.OpNone
 	if r.Envelope != nil {
 		r.Op = r.Envelope.Op

@@ -101,6 +101,21 @@ type Record struct {
 	Domain string
 	// Headers are the record's own, without HeaderVersion and HeaderSchema.
 	Headers []Header
+	// Placed says that a transform chose the partition Place of the topic that
+	// the record is produced to, which its key decides otherwise; Timed that one
+	// chose the Time it is produced with, ms since the epoch.
+	Placed, Timed bool
+	Place         int32
+	Time          int64
 	// RawKey and RawValue are the bytes in Kafka, nil for null.
 	RawKey, RawValue []byte
+}
+
+// Millis is the record's timestamp as transforms see it, ms since the epoch:
+// Time, where one has chosen it, else the Origin's.
+func (r *Record) Millis() int64 {
+	if r.Timed {
+		return r.Time
+	}
+	return r.Timestamp
 }

@@ -70,6 +70,7 @@ type Predicate interface {
 type Options struct {
 	prefix string
 	given  map[string]string
+	order  []string // the names of given, as they were written
 	asked  map[string]bool
 	errs   []error
 }
@@ -116,6 +117,19 @@ func (o *Options) List(name string) []string {
 		}
 	}
 	return items
+}
+
+// NamesUnder lists the rests of the names that begin with prefix, in the order
+// in which they were written: the names of "conditions." for a transform with
+// conditions.<name>. Their texts are still to be asked for.
+func (o *Options) NamesUnder(prefix string) []string {
+	var names []string
+	for _, name := range o.order {
+		if rest, ok := strings.CutPrefix(name, prefix); ok && rest != "" {
+			names = append(names, rest)
+		}
+	}
+	return names
 }
 
 // OneOf is the property's text, one of allowed, in lower case; the first is the
@@ -203,7 +217,7 @@ type link struct {
 // New compiles the chain that v configures, of the classes given. The error
 // joins everything that is wrong.
 func New(v *config.Values, classes ...Classes) (*Chain, error) {
-	b := builder{classes: classes, transforms: v.Under("transforms."), predicates: v.Under("predicates.")}
+	b := builder{classes: classes, transforms: v.Under("transforms."), predicates: v.Under("predicates."), order: v.NamesUnder("transforms.")}
 	c := &Chain{make: func() (*Chain, error) { return New(v, classes...) }}
 	names, conditions := v.List("transforms"), v.List("predicates")
 	for _, name := range names {
@@ -356,11 +370,17 @@ func (c *Chain) applyBatch(ctx context.Context, l *link, records []*cdc.Record) 
 type builder struct {
 	classes                []Classes
 	transforms, predicates map[string]string
+	order                  []string // names of transforms' properties
 	errs                   []error
 }
 
 func (b *builder) link(name string, conditions []string) link {
 	o := options("transforms.", name, b.transforms)
+	for _, property := range b.order {
+		if rest, ok := strings.CutPrefix(property, name+"."); ok {
+			o.order = append(o.order, rest)
+		}
+	}
 	l := link{name: name, negate: o.Bool("negate", false)}
 	class := o.Need("type", "the class of the transform")
 	if condition := o.Text("predicate", ""); condition != "" {
