@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -30,6 +31,9 @@ func (l *Local) fetchOnce(ctx context.Context, name, source string, fill func(ct
 	if exists(dir) {
 		return dir, nil
 	}
+	if err := room(l.cache); err != nil {
+		return "", fmt.Errorf("fetching %s: %w", name, err)
+	}
 	begin := time.Now()
 	l.progress.say(name, "fetching", source)
 	partial := dir + ".partial"
@@ -44,6 +48,22 @@ func (l *Local) fetchOnce(ctx context.Context, name, source string, fill func(ct
 	}
 	l.progress.say(name, "fetched", fmt.Sprintf("%-16s %s", megabytes(folderSize(partial)), since(begin)))
 	return dir, os.Rename(partial, dir)
+}
+
+// fetchRoom is what the largest server takes while its packages are unpacked.
+const fetchRoom = 1 << 30
+
+// room demands a disk with room for one more server: package clients try again
+// for minutes on a full one.
+func room(dir string) error {
+	var disk syscall.Statfs_t
+	if err := syscall.Statfs(dir, &disk); err != nil {
+		return fmt.Errorf("looking at the disk of %s: %w", dir, err)
+	}
+	if free := disk.Bavail * uint64(disk.Bsize); free < fetchRoom {
+		return fmt.Errorf("the disk of %s has %s free, and %s are needed: make room, or set WEIR_CACHE to a folder of another disk", dir, megabytes(int64(free)), megabytes(fetchRoom))
+	}
+	return nil
 }
 
 // lookPath finds a program on PATH or in the folders where servers are installed, which ordinary users' PATH lacks.
