@@ -61,4 +61,4 @@ type recordIsTombstone struct{}
 func newRecordIsTombstone(*transform.Options) transform.Predicate { return recordIsTombstone{} }
 
 // Test reports whether r has no value.
-func (recordIsTombstone) Test(r *cdc.Record) bool { return r.Value == nil && r.Envelope == nil }
+func (recordIsTombstone) Test(r *cdc.Record) bool { return r.Tombstone || r.Value == nil && r.Envelope == nil }
