@@ -73,6 +73,7 @@ type Options struct {
 	order  []string // the names of given, as they were written
 	asked  map[string]bool
 	errs   []error
+	tell   func(name, text string) // a notice, of the whole name
 }
 
 // Text is the property's text, or otherwise if it is not set.
@@ -149,6 +150,10 @@ func (o *Options) Fail(name, want string) {
 	o.errs = append(o.errs, config.NewError(o.prefix+name, o.given[name], want))
 }
 
+// Notice says something about the property that the user should know and that
+// keeps nothing from starting.
+func (o *Options) Notice(name, text string) { o.tell(o.prefix+name, text) }
+
 // finish is all that is wrong, unknown properties included.
 func (o *Options) finish() error {
 	for _, name := range slices.Sorted(maps.Keys(o.given)) {
@@ -204,6 +209,10 @@ type Chain struct {
 	verdicts []Verdict
 	kept     []*cdc.Record
 	make     func() (*Chain, error)
+
+	moves   bool // updates may move a record from one place to another
+	all     []*cdc.Record
+	shadows []*shadow
 }
 
 type link struct {
@@ -217,8 +226,13 @@ type link struct {
 // New compiles the chain that v configures, of the classes given. The error
 // joins everything that is wrong.
 func New(v *config.Values, classes ...Classes) (*Chain, error) {
-	b := builder{classes: classes, transforms: v.Under("transforms."), predicates: v.Under("predicates."), order: v.NamesUnder("transforms.")}
-	c := &Chain{make: func() (*Chain, error) { return New(v, classes...) }}
+	return compile(v, v.Notice, classes)
+}
+
+// compile makes a chain; notices go to tell.
+func compile(v *config.Values, tell func(name, text string), classes []Classes) (*Chain, error) {
+	b := builder{tell: tell, classes: classes, transforms: v.Under("transforms."), predicates: v.Under("predicates."), order: v.NamesUnder("transforms.")}
+	c := &Chain{make: func() (*Chain, error) { return compile(v, func(string, string) {}, classes) }}
 	names, conditions := v.List("transforms"), v.List("predicates")
 	for _, name := range names {
 		l := b.link(name, conditions)
@@ -265,13 +279,17 @@ func (c *Chain) Apply(ctx context.Context, records []*cdc.Record) ([]*cdc.Record
 	if len(c.links) == 0 {
 		return records, nil
 	}
-	c.verdicts = append(c.verdicts[:0], make([]Verdict, len(records))...)
+	all := records
+	if c.moves {
+		all = c.follow(records)
+	}
+	c.verdicts = append(c.verdicts[:0], make([]Verdict, len(all))...)
 	if c.batched {
-		if err := c.applyLinks(ctx, records); err != nil {
+		if err := c.applyLinks(ctx, all); err != nil {
 			return nil, err
 		}
 	} else {
-		for i, r := range records {
+		for i, r := range all {
 			c.verdicts[i] = c.apply(r)
 		}
 	}
@@ -282,7 +300,15 @@ func (c *Chain) Apply(ctx context.Context, records []*cdc.Record) ([]*cdc.Record
 func (c *Chain) conclude(records []*cdc.Record) ([]*cdc.Record, error) {
 	var rejected *sink.Rejected
 	c.kept = c.kept[:0]
+	next := 0 // of the shadows
 	for i, r := range records {
+		if next < len(c.shadows) && c.shadows[next].of == i {
+			s := c.shadows[next]
+			was, is := &c.verdicts[len(records)+next], &c.verdicts[i]
+			if next++; was.Err == nil && !was.Drop && is.Err == nil && s.left(r, !is.Drop) {
+				c.kept = append(c.kept, s.gone())
+			}
+		}
 		switch v := &c.verdicts[i]; {
 		case v.Err != nil:
 			if rejected == nil {
@@ -368,6 +394,7 @@ func (c *Chain) applyBatch(ctx context.Context, l *link, records []*cdc.Record) 
 
 // builder makes links and collects what is wrong.
 type builder struct {
+	tell                   func(name, text string)
 	classes                []Classes
 	transforms, predicates map[string]string
 	order                  []string // names of transforms' properties
@@ -375,7 +402,7 @@ type builder struct {
 }
 
 func (b *builder) link(name string, conditions []string) link {
-	o := options("transforms.", name, b.transforms)
+	o := b.options("transforms.", name, b.transforms)
 	for _, property := range b.order {
 		if rest, ok := strings.CutPrefix(property, name+"."); ok {
 			o.order = append(o.order, rest)
@@ -403,7 +430,7 @@ func (b *builder) link(name string, conditions []string) link {
 }
 
 func (b *builder) predicate(name string) Predicate {
-	o := options("predicates.", name, b.predicates)
+	o := b.options("predicates.", name, b.predicates)
 	class := o.Need("type", "the class of the predicate")
 	construct := find(b.classes, class, func(c Classes) map[string]func(*Options) Predicate { return c.Predicates })
 	if construct == nil {
@@ -437,8 +464,8 @@ func (b *builder) strangers(prefix string, given map[string]string, names []stri
 	}
 }
 
-func options(prefix, name string, all map[string]string) *Options {
-	o := &Options{prefix: prefix + name + ".", given: map[string]string{}, asked: map[string]bool{}}
+func (b *builder) options(prefix, name string, all map[string]string) *Options {
+	o := &Options{tell: b.tell, prefix: prefix + name + ".", given: map[string]string{}, asked: map[string]bool{}}
 	for property, text := range all {
 		if rest, ok := strings.CutPrefix(property, name+"."); ok {
 			o.given[rest] = text
