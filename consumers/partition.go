@@ -13,6 +13,7 @@ import (
 	"github.com/weir-cdc/weir/enrich"
 	"github.com/weir-cdc/weir/internal/admin"
 	"github.com/weir-cdc/weir/internal/sink"
+	"github.com/weir-cdc/weir/internal/transform"
 )
 
 // flow is what differs between the two shapes of sink, at one partition under
@@ -96,6 +97,7 @@ func (w *worker) run() {
 	defer close(w.done)
 	defer w.cancel(nil)
 	defer w.inbox.close()
+	defer w.closeChain()
 	err := w.work(w.working)
 	if w.ctx.Err() == nil && w.working.Err() != nil {
 		err = context.Cause(w.working)
@@ -116,6 +118,12 @@ func (w *worker) run() {
 	w.finish()
 }
 
+func (w *worker) closeChain() {
+	if err := closeChain(w.chain); err != nil {
+		w.log.Warn("closing the transforms", zap.Error(err))
+	}
+}
+
 // finish lets the flow commit what is durable.
 func (w *worker) finish() {
 	if w.flow == nil {
@@ -132,8 +140,9 @@ func (w *worker) finish() {
 // work is the life of the partition: open, then batch after batch.
 func (w *worker) work(ctx context.Context) error {
 	var err error
-	if w.chain, err = w.runner.newChain(); err != nil {
-		return &sink.Stopped{Reason: fmt.Errorf("making the transforms: %w", err)}
+	env := transform.Env{Log: w.log, Metrics: w.runner.registry, Waits: w.waitsFor}
+	if w.chain, err = w.runner.newChain(env); err != nil {
+		return &sink.Stopped{Reason: err}
 	}
 	w.flow = w.runner.newFlow(w)
 	if err := w.retry(ctx, "opening the partition", w.flow.open); err != nil {

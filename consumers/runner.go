@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"regexp"
 	"sync"
@@ -16,6 +17,7 @@ import (
 	"github.com/weir-cdc/weir/internal/cdc"
 	"github.com/weir-cdc/weir/internal/kafka"
 	"github.com/weir-cdc/weir/internal/sink"
+	"github.com/weir-cdc/weir/internal/transform"
 )
 
 // How long things may take while a sink runs.
@@ -50,8 +52,13 @@ type Options struct {
 	// Ranges is the sink, in place of Writer, and Rendering how it is run.
 	Ranges    sink.RangeWriter
 	Rendering RangeConfig
-	// Chain makes the transforms of one partition; nil is none.
+	// Chain makes the transforms of one partition; nil is none. One that is a
+	// transform.Starter is started before the first batch, one that is an
+	// io.Closer is closed when the partition is left.
 	Chain func() (Chain, error)
+	// Close ends what the transforms of all partitions share, when Run ends; nil
+	// is nothing.
+	Close func() error
 	// Component and Version are for the status: the binary and its version.
 	Component, Version string
 	Log                *zap.Logger
@@ -71,6 +78,8 @@ type Runner struct {
 	ranges             sink.RangeWriter
 	rendering          RangeConfig
 	chain              func() (Chain, error)
+	closeShared        func() error
+	registry           prometheus.Registerer // of this connector
 	component, version string
 	log                *zap.Logger
 	metrics            *metrics
@@ -108,12 +117,13 @@ func New(o Options) (*Runner, error) {
 		return nil, fmt.Errorf("configuring Kafka: %w", err)
 	}
 	r := &Runner{
-		config: o.Config, limits: o.Limits, writer: o.Writer, ranges: o.Ranges, rendering: o.Rendering, chain: o.Chain, component: o.Component, version: o.Version,
+		config: o.Config, limits: o.Limits, writer: o.Writer, ranges: o.Ranges, rendering: o.Rendering, chain: o.Chain, closeShared: o.Close, component: o.Component, version: o.Version,
 		log: o.Log, now: o.Now, backoff: backoff{o.Config.Backoff, o.Config.MaxBackoff, o.Random}, extra: o.Client,
 		schemas: kafka.NewSchemaSource(o.Log, append(source, o.Client...)...), domains: newDomains(),
 		horizon: &horizon{o.Config.Horizon, o.Now, o.Log}, started: o.Now(), apart: map[partition]bool{},
 	}
-	r.metrics = newMetrics(prometheus.WrapRegistererWith(prometheus.Labels{"connector": o.Config.Name}, o.Metrics), r)
+	r.registry = prometheus.WrapRegistererWith(prometheus.Labels{"connector": o.Config.Name}, o.Metrics)
+	r.metrics = newMetrics(r.registry, r)
 	r.letters = &deadLetters{mu: make(lock, 1), config: &r.config, extra: o.Client, log: o.Log, count: func(topic string, n int) {
 		r.metrics.letters.WithLabelValues(topic).Add(float64(n))
 	}}
@@ -127,12 +137,46 @@ func New(o Options) (*Runner, error) {
 	return r, nil
 }
 
-// newChain makes the transforms of one partition.
-func (r *Runner) newChain() (Chain, error) {
+// newChain makes and starts the transforms of one partition.
+func (r *Runner) newChain(env transform.Env) (Chain, error) {
 	if r.chain == nil {
 		return nil, nil
 	}
-	return r.chain()
+	chain, err := r.chain()
+	if err != nil {
+		return nil, fmt.Errorf("making the transforms: %w", err)
+	}
+	if f, ok := chain.(follower); ok && r.writer != nil {
+		f.FollowMoves()
+	}
+	if s, ok := chain.(transform.Starter); ok {
+		if err := s.Start(env); err != nil {
+			return nil, errors.Join(err, closeChain(chain))
+		}
+	}
+	return chain, nil
+}
+
+// follower is a chain that can take a record out of where it no longer belongs,
+// which a sink that keeps the latest state of a key asks for.
+type follower interface{ FollowMoves() }
+
+// closeChain ends the transforms of one partition.
+func closeChain(chain Chain) error {
+	if c, ok := chain.(io.Closer); ok {
+		return c.Close()
+	}
+	return nil
+}
+
+// closeTransforms ends what the transforms of all partitions share.
+func (r *Runner) closeTransforms() {
+	if r.closeShared == nil {
+		return
+	}
+	if err := r.closeShared(); err != nil {
+		r.log.Warn("closing the transforms", zap.Error(err))
+	}
 }
 
 // newFlow makes what runs the sink's shape.
@@ -148,6 +192,7 @@ func (r *Runner) newFlow(w *worker) flow {
 func (r *Runner) Run(ctx context.Context) error {
 	defer r.schemas.Close()
 	defer r.letters.close()
+	defer r.closeTransforms()
 	renew := backoff{renewFirst, renewMost, r.backoff.random}
 	for try := 0; ; try++ {
 		began := r.now()

@@ -1,6 +1,11 @@
 package transform
 
-import "strings"
+import (
+	"errors"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // Sharer is a Transform whose clones for other goroutines have something in
 // common: connections, a cache, a table in memory. A Chain's Clone calls it.
@@ -44,4 +49,20 @@ func (o *Options) Under(prefix string) map[string]string {
 		}
 	}
 	return under
+}
+
+// Registered registers c, or returns the collector like it that is registered
+// already: transforms of one class, and their clones, count together.
+func Registered[C prometheus.Collector](registry prometheus.Registerer, c C) C {
+	var known prometheus.AlreadyRegisteredError
+	err := registry.Register(c)
+	if errors.As(err, &known) {
+		if other, ok := known.ExistingCollector.(C); ok {
+			return other
+		}
+	}
+	if err != nil {
+		panic(err) // two metrics of one name: a mistake in the program
+	}
+	return c
 }

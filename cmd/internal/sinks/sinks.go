@@ -79,6 +79,7 @@ func (r Runtime) Options(component string, log *zap.Logger, metrics prometheus.R
 	}
 	if r.chain.Len() > 0 {
 		o.Chain = func() (consumers.Chain, error) { return r.chain.Clone() }
+		o.Close = r.chain.Close
 	}
 	return o
 }
