@@ -212,7 +212,8 @@ type Chain struct {
 
 	moves   bool // updates may move a record from one place to another
 	all     []*cdc.Record
-	shadows []*shadow
+	shadows []*shadow // of the records at hand, the first of spare
+	spare   []*shadow
 }
 
 type link struct {

@@ -1,0 +1,114 @@
+package transform
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/weir-cdc/weir/internal/cdc"
+	"github.com/weir-cdc/weir/internal/config"
+)
+
+// byStatus routes by a column, drops rows that are hidden and rejects broken
+// ones.
+type byStatus struct{}
+
+func (byStatus) DependsOnRow() bool { return true }
+
+func (byStatus) Apply(r *cdc.Record) (bool, error) {
+	row := r.Envelope.After
+	if row == nil {
+		row = r.Envelope.Before
+	}
+	status := string(row.Values[1].Bytes())
+	if status == "broken" {
+		return false, fmt.Errorf("status %s", status)
+	}
+	r.Route += "-" + status
+	row.Values[1] = cdc.String([]byte("changed in place"))
+	return status != "hidden", nil
+}
+
+var statusRow = cdc.NewSchema("moves.Value", cdc.Field{Name: "id", Type: cdc.Int64}, cdc.Field{Name: "status", Type: cdc.Text})
+
+func statusOf(id int64, status string) *cdc.Row {
+	if status == "" {
+		return nil
+	}
+	r := &cdc.Row{}
+	r.Reset(statusRow)
+	r.Values[0], r.Values[1] = cdc.Int(id), cdc.String([]byte(status))
+	return r
+}
+
+// TestMoves: what an update takes elsewhere, or out of sight, is deleted where
+// it was, before it is written where it is; what stays is not.
+func TestMoves(t *testing.T) {
+	classes := Classes{Transforms: map[string]func(*Options) Transform{"ByStatus": func(*Options) Transform { return byStatus{} }}}
+	v, _, err := config.Parse(map[string]string{"transforms": "s", "transforms.s.type": "ByStatus"}, Properties)
+	if err != nil {
+		t.Fatal(err)
+	}
+	chain, err := New(v, classes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	chain.FollowMoves()
+	key := &cdc.Row{}
+	key.Reset(cdc.Bare(cdc.Field{Type: cdc.Int64}))
+	for range 2 { // the second time on used memory
+		for _, c := range []struct{ before, after, want string }{
+			{"", "open", "write t-open"},
+			{"open", "open", "write t-open"},
+			{"open", "paid", "delete t-open, write t-paid"},
+			{"open", "hidden", "delete t-open"},
+			{"hidden", "open", "write t-open"},
+			{"hidden", "hidden", ""},
+			{"broken", "open", "write t-open"},
+			{"open", "broken", "rejected"},
+			{"open", "", "write t-open"},
+		} {
+			e := &cdc.Envelope{Op: cdc.OpUpdate, Before: statusOf(1, c.before), After: statusOf(1, c.after)}
+			switch {
+			case c.before == "":
+				e.Op = cdc.OpCreate
+			case c.after == "":
+				e.Op = cdc.OpDelete
+			}
+			r := &cdc.Record{Route: "t", Key: key, Envelope: e, Op: e.Op, Version: 7}
+			kept, err := chain.Apply(t.Context(), []*cdc.Record{r})
+			var got []string
+			if err != nil {
+				got = append(got, "rejected")
+			}
+			for _, k := range kept {
+				word := "write "
+				if k.Deleted {
+					word = "delete "
+				}
+				got = append(got, word+k.Route)
+				if k.Version != 7 {
+					t.Errorf("%+v: version %d", c, k.Version)
+				}
+			}
+			if got := strings.Join(got, ", "); got != c.want {
+				t.Errorf("%s → %s: %s; want %s", c.before, c.after, got, c.want)
+			}
+		}
+	}
+}
+
+// TestMovesWithoutRowDependence costs nothing and changes nothing.
+func TestMovesWithoutRowDependence(t *testing.T) {
+	chain := &Chain{links: []link{{name: "none", transform: keepAll{}}}}
+	chain.FollowMoves()
+	r := &cdc.Record{Route: "t", Envelope: &cdc.Envelope{Op: cdc.OpUpdate, Before: statusOf(1, "a"), After: statusOf(1, "b")}}
+	kept, err := chain.Apply(t.Context(), []*cdc.Record{r})
+	if err != nil || len(kept) != 1 || len(chain.spare) > 0 {
+		t.Errorf("kept %d with %d shadows, %v", len(kept), len(chain.spare), err)
+	}
+}
+
+type keepAll struct{}
+
+func (keepAll) Apply(*cdc.Record) (bool, error) { return true, nil }
