@@ -110,7 +110,7 @@ func (c *checking) set(n named) {
 		c.notice(n.setting, "has no effect: "+n.property.Inert)
 		return
 	}
-	v := &value{name: n.now, written: n.text, origin: n.origin, property: n.property}
+	v := &value{name: n.now, as: n.name, written: n.text, origin: n.origin, property: n.property}
 	text, err := c.resolver.resolve(n.text)
 	if err == nil {
 		err = v.read(text)

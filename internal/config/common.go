@@ -17,6 +17,7 @@ var Common = Table{
 		{Name: "exactly.once.support", Inert: "the capture always writes exactly once"},
 		{Name: "transaction.boundary", Inert: "Kafka transactions end where transactions of the source end"},
 		{Name: "offsets.storage.topic", Inert: "the capture keeps its offsets in weir-offsets"},
+		{Name: "schema.registry.url", Inert: "a converter takes the address of its registry from <converter>.schema.registry.url"},
 		{Name: "header.converter", Inert: "headers are written as Kafka Connect's SimpleHeaderConverter writes them"},
 	},
 }

@@ -21,7 +21,7 @@ A component is started as ` + "`weir-x --config connector.json [--config more.pr
 
 - **Files** are Kafka Connect connector files (` + "`{\"name\": …, \"config\": {…}}`" + `), bare JSON objects, ` + "`.properties`" + ` or YAML.
   Nested objects are flattened with dots, arrays of texts are comma-separated lists, the items of other arrays are numbered from 0.
-  ` + "`-`" + ` is standard input. ` + "`--config file#block`" + ` takes one named block of a file of blocks; where nothing sets ` + "`transforms`" + `, the transforms of the blocks are applied in their order.
+  ` + "`-`" + ` is standard input. ` + "`--config file#block`" + ` takes one named block of a file of blocks, or one transform of any other file by its name; where nothing sets ` + "`transforms`" + `, the transforms of the blocks are applied in their order.
 - **Later files win** over earlier ones, environment variables over files, ` + "`--set`" + ` over everything.
 - **Variables** are ` + "`WEIR_`" + ` and the property in capitals with underscores for dots (` + "`WEIR_DATABASE_PASSWORD`" + `). Any property can be set by ` + "`WEIR_SET_<n>=name=value`" + `.
 - **References** in values: ` + "`${env:NAME}`" + ` a variable, ` + "`${file:path:key}`" + ` a key of a .properties file, ` + "`${dir:path:key}`" + ` the content of the file key in a folder.

@@ -113,14 +113,29 @@ func treeSettings(path, block string, root node) ([]setting, []Notice, error) {
 	if root.kind != object {
 		return nil, nil, errors.New("want an object of properties")
 	}
-	if block != "" {
-		chosen, ok := root.member(block)
-		if !ok || chosen.kind != object {
-			return nil, nil, fmt.Errorf("no block %q; want one of %s", block, strings.Join(blocks(root), ", "))
-		}
+	chosen, ok := root.member(block)
+	ok = ok && block != "" && chosen.kind == object
+	if ok {
 		root = chosen
 	}
 	body, notices := connectorBody(path, root)
+	settings := bodySettings(path, body)
+	if block == "" {
+		return settings, notices, nil
+	}
+	if !ok {
+		if settings = transformSettings(block, settings); len(settings) == 0 {
+			return nil, nil, fmt.Errorf("no block %q; want one of %s", block, strings.Join(choices(path, root), ", "))
+		}
+	}
+	for i := range settings {
+		settings[i].chosen = true
+	}
+	return settings, notices, nil
+}
+
+// bodySettings flattens an object of properties.
+func bodySettings(path string, body node) []setting {
 	var settings []setting
 	for _, m := range body.members {
 		nested := ""
@@ -128,11 +143,38 @@ func treeSettings(path, block string, root node) ([]setting, []Notice, error) {
 			nested = m.key
 		}
 		flatten(m.key, m.node, func(name, text string, line int) {
-			settings = append(settings, setting{name: name, text: text, origin: fmt.Sprintf("%s:%d", path, line),
-				block: nested, file: path, chosen: block != ""})
+			settings = append(settings, setting{name: name, text: text, origin: fmt.Sprintf("%s:%d", path, line), block: nested, file: path})
 		})
 	}
-	return settings, notices, nil
+	return settings
+}
+
+// transformSettings are the properties of the transform of that name, which is a
+// block of a file without others.
+func transformSettings(name string, settings []setting) []setting {
+	var own []setting
+	for _, s := range settings {
+		if strings.HasPrefix(s.name, transforms+"."+name+".") {
+			own = append(own, s)
+		}
+	}
+	return own
+}
+
+// choices lists what may stand behind # for a file: its members that are
+// objects, or else its transforms.
+func choices(path string, root node) []string {
+	body, _ := connectorBody(path, root)
+	if names := blocks(body); len(names) > 0 {
+		return names
+	}
+	var names []string
+	for _, s := range bodySettings(path, body) {
+		if name, ok := transformOf(s.name); ok {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // blocks lists the members of root that are objects.

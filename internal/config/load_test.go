@@ -351,6 +351,18 @@ func TestBlocks(t *testing.T) {
 	if diff := cmp.Diff([]string{`enrichment.json: no block "none"; want one of lookup, calc`}, errorLines(t, err, path)); diff != "" {
 		t.Error(diff)
 	}
+	single := write(t, "smt.json", `{"transforms": "rename,route", "transforms.rename.type": "ReplaceField", "transforms.route.type": "RegexRouter", "transforms.route.regex": "x"}`)
+	v, notices, err = Load(Sources{Files: []string{single + "#route"}, Set: base}, shop)
+	if err != nil || !cmp.Equal(v.List("transforms"), []string{"route"}) || !cmp.Equal(v.NamesUnder("transforms."), []string{"route.type", "route.regex"}) {
+		t.Error(v.NamesUnder("transforms"), err)
+	}
+	if diff := cmp.Diff([]string{"smt.json:1: transforms: not set; route from the block"}, noticeLines(t, notices, single)); diff != "" {
+		t.Error(diff)
+	}
+	_, _, err = Load(Sources{Files: []string{single + "#rout"}, Set: base}, shop)
+	if diff := cmp.Diff([]string{`smt.json: no block "rout"; want one of rename, route`}, errorLines(t, err, single)); diff != "" {
+		t.Error(diff)
+	}
 	hash := write(t, "a#b.properties", "name=n\ndatabase.hostname=h")
 	if _, _, err = Load(Sources{Files: []string{hash}}, shop); err != nil {
 		t.Error(err)
@@ -448,6 +460,17 @@ func TestReferenceConfigurationsAreRead(t *testing.T) {
 		if err != nil || len(settings) < 4 {
 			t.Errorf("%s: %d settings, %v", file, len(settings), err)
 		}
+	}
+}
+
+func TestWritten(t *testing.T) {
+	path := write(t, "x.json", "{\"name\": \"n\",\n\"transaction.topic\": \"tx\"}")
+	v, err := LoadPart(Sources{Files: []string{path}}, shop)
+	if as, origin, ok := v.Written("topic.transaction"); as != "transaction.topic" || origin != path+":2" || !ok {
+		t.Error(as, origin, ok, err)
+	}
+	if as, origin, ok := v.Written("rate"); as != "rate" || origin != "" || ok {
+		t.Error(as, origin, ok)
 	}
 }
 

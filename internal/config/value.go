@@ -11,6 +11,7 @@ import (
 // value is one property's text, read as its type.
 type value struct {
 	name     string // the name now
+	as       string // the name as the user wrote it
 	written  string // unresolved
 	origin   string
 	property *Property

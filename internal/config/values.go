@@ -39,6 +39,16 @@ func (v *Values) Has(name string) bool {
 	return found != nil && (strings.TrimSpace(found.text) != "" || found.property.Default != "")
 }
 
+// Written is the name by which the user set a property, which may be an old
+// one, and where: file:line, --set or a variable. ok is false if it is not set.
+func (v *Values) Written(name string) (as, origin string, ok bool) {
+	found := v.byName[name]
+	if found == nil {
+		return name, "", false
+	}
+	return v.prefix + found.as, found.origin, true
+}
+
 // String is the text of a property of type String or Class. One of the
 // property's Values is returned as it stands there.
 func (v *Values) String(name string) string { return v.get(name, String, Class).text }
