@@ -37,3 +37,22 @@ func TestNoticesAreGivenOnce(t *testing.T) {
 		t.Errorf("got %v", notices)
 	}
 }
+
+// TestUnlistedTransforms: a transform that is not in the list is not applied,
+// and a property of none at all is a mistake.
+func TestUnlistedTransforms(t *testing.T) {
+	v, notices, err := config.Parse(map[string]string{"transforms": "", "transforms.a.type": "x.Y", "transforms.a.field": "f"}, Properties)
+	if err != nil || len(notices) != 1 || notices[0].String() != "transforms.a.type: not applied: transforms does not list a" {
+		t.Fatal(notices, err)
+	}
+	if chain, err := New(v); err != nil || chain.Len() != 0 {
+		t.Error(err)
+	}
+	v, _, err = config.Parse(map[string]string{"transforms.b.field": "f"}, Properties)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := New(v); err == nil || err.Error() != `transforms.b.field = "f": want a name of the list transforms, which is ` {
+		t.Error(err)
+	}
+}

@@ -269,6 +269,9 @@ func (c *Chain) Close() error {
 	return errors.Join(errs...)
 }
 
+// Batched reports whether the chain gains from being given many records at once.
+func (c *Chain) Batched() bool { return c.batched }
+
 // Len is how many transforms the chain has.
 func (c *Chain) Len() int { return len(c.links) }
 
@@ -454,11 +457,13 @@ func (b *builder) known() []string {
 	return names
 }
 
-// strangers are properties of transforms that the list does not name.
+// strangers are properties of transforms that the list does not name. A whole
+// one, with a type, is not applied, as in Kafka Connect; the configuration has a
+// notice of that.
 func (b *builder) strangers(prefix string, given map[string]string, names []string) {
 	for _, property := range slices.Sorted(maps.Keys(given)) {
 		name, _, _ := strings.Cut(property, ".")
-		if !slices.Contains(names, name) {
+		if !slices.Contains(names, name) && given[name+".type"] == "" {
 			b.errs = append(b.errs, config.NewError(prefix+property, given[property],
 				"a name of the list "+strings.TrimSuffix(prefix, ".")+", which is "+strings.Join(names, ",")))
 		}
