@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weir-cdc/weir/cmd/internal/sinks"
+	"github.com/weir-cdc/weir/cmd/internal/topology"
 	"github.com/weir-cdc/weir/consumers"
 	"github.com/weir-cdc/weir/elasticsearch"
 	"github.com/weir-cdc/weir/internal/admin"
@@ -50,6 +51,7 @@ type Settings struct {
 func NewSettings(v *config.Values) (Settings, error) {
 	runtime, errRuntime := sinks.NewRuntime(v)
 	sink, errSink := elasticsearch.NewConfig(v)
+	topology.Say(v, topology.UnsaidDeletes(v, "delete", "deletes its document"))
 	return Settings{sink, runtime}, errors.Join(errRuntime, errSink)
 }
 

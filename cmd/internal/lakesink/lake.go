@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/weir-cdc/weir/cmd/internal/sinks"
+	"github.com/weir-cdc/weir/cmd/internal/topology"
 	"github.com/weir-cdc/weir/consumers"
 	"github.com/weir-cdc/weir/internal/admin"
 	"github.com/weir-cdc/weir/internal/service"
@@ -42,6 +43,7 @@ type main struct {
 func newMain(env service.Environment) (service.Main, error) {
 	runtime, errRuntime := sinks.NewRuntime(env.Values)
 	cfg, errSink := lake.NewConfig(env.Values)
+	topology.Say(env.Values, topology.UnsaidDeletes(env.Values, "write", "becomes a row with __deleted"))
 	if err := errors.Join(errRuntime, errSink); err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"github.com/weir-cdc/weir/cmd/internal/sinks"
+	"github.com/weir-cdc/weir/cmd/internal/topology"
 	"github.com/weir-cdc/weir/consumers"
 	"github.com/weir-cdc/weir/internal/admin"
 	"github.com/weir-cdc/weir/internal/service"
@@ -38,6 +39,7 @@ type main struct {
 func newMain(env service.Environment) (service.Main, error) {
 	runtime, errRuntime := sinks.NewRuntime(env.Values)
 	cfg, errSink := redis.NewConfig(env.Values)
+	topology.Say(env.Values, topology.SharedKeys(env.Values))
 	if err := errors.Join(errRuntime, errSink); err != nil {
 		return nil, err
 	}

@@ -49,6 +49,7 @@ type Runtime struct {
 // error joins all that is wrong.
 func NewRuntime(v *config.Values) (Runtime, error) {
 	cfg, errConfig := consumers.NewConfig(v)
+	meant(v, &cfg)
 	chain, errChain := transform.New(v, routing.Classes, enrich.Classes)
 	return Runtime{Config: cfg, Linger: v.Duration("linger.ms"), chain: chain}, errors.Join(errConfig, errChain)
 }
