@@ -230,7 +230,7 @@ func (c *compiler) binary(n *ast.BinaryNode) node {
 		if operator == "^" {
 			operator = "**"
 		}
-		return &arithmetic{operator: operator, do: operations[operator], null: c.settings.Null, a: a, b: b}
+		return &arithmetic{operator: operator, null: c.settings.Null, a: a, b: b}
 	}
 	return c.fail("operator %s is not part of this language", n.Operator)
 }

@@ -255,13 +255,25 @@ func (n *comparison) infer(s *shape) typ {
 // arithmetic is one of + - * / % **. Text on either side of + is joined.
 type arithmetic struct {
 	operator string
-	do       func(x, y *number) (number, error)
 	null     *int64 // what a null counts as; nil: the result is null
 	a, b     node
 }
 
-var operations = map[string]func(x, y *number) (number, error){
-	"+": add, "-": sub, "*": mul, "/": quo, "%": rem, "**": power,
+// reckon is x operator y. It calls by name, so that x and y need no heap.
+func reckon(operator string, x, y *number) (number, error) {
+	switch operator {
+	case "+":
+		return add(x, y)
+	case "-":
+		return sub(x, y)
+	case "*":
+		return mul(x, y)
+	case "/":
+		return quo(x, y)
+	case "%":
+		return rem(x, y)
+	}
+	return power(x, y)
 }
 
 func (n *arithmetic) eval(e *env) value {
@@ -280,7 +292,7 @@ func (n *arithmetic) eval(e *env) value {
 	if !ok1 || !ok2 {
 		return value{}
 	}
-	out, err := n.do(&x, &y)
+	out, err := reckon(n.operator, &x, &y)
 	if err != nil {
 		return e.fail(err)
 	}
