@@ -8,6 +8,7 @@ import "github.com/weir-cdc/weir/internal/transform"
 // is beside what it names.
 var Classes = transform.Classes{
 	Transforms: transform.Merge(
+		connectTransforms,
 		debeziumTransforms,
 		geoTransforms,
 	),

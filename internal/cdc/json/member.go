@@ -74,3 +74,43 @@ func numberValue(literal []byte) cdc.Value {
 	}
 	return cdc.Number(literal)
 }
+
+// EachMember calls f for the members of a JSON object, in order, each with its
+// name, which is valid until the next one, and its value's text. The error is
+// f's, or says that there is no object.
+func EachMember(object []byte, f func(name, value []byte) error) error {
+	p := parser{b: object}
+	p.back(0)
+	if !p.consume('{') {
+		return p.failure()
+	}
+	for more := !p.consume('}'); more; {
+		key, ok := p.key()
+		if !ok {
+			return p.failure()
+		}
+		at := p.i
+		if !p.skip() {
+			return p.failure()
+		}
+		if err := f(key, object[at:p.i:p.i]); err != nil {
+			return err
+		}
+		if more, ok = p.next('}'); !ok {
+			return p.failure()
+		}
+	}
+	return nil
+}
+
+// ParseDecimal reads a number literal as a decimal of scale, exactly, in row's
+// memory. It reports false for what is no number, and for one that has more
+// digits after the point.
+func ParseDecimal(row *cdc.Row, literal []byte, scale int) (v cdc.Value, ok bool) {
+	if !isNumber(literal) {
+		return v, false
+	}
+	f := readField{scale: scale}
+	ok = f.literal(row, &v, literal)
+	return v, ok
+}
