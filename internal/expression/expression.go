@@ -44,18 +44,12 @@ type Program struct {
 	env      env
 	scratch  cdc.Row
 	lastSeen seen
-	last     *result
-	results  map[seen]*result
+	last     *cdc.Field
+	results  map[seen]*cdc.Field
 }
 
 // seen are the schemas of the parts of a record that a program reads.
 type seen [ofSource + 1]*cdc.Schema
-
-// result is what a program's values become for records of one shape.
-type result struct {
-	typ   typ
-	field cdc.Field
-}
 
 // Compile compiles an expression in a language.
 func Compile(text string, language Language) (*Program, error) {
@@ -77,7 +71,7 @@ func (s Settings) Compile(text string) (*Program, error) {
 	if c.err != nil {
 		return nil, fmt.Errorf("compiling expression %q: %w", text, c.err)
 	}
-	p := &Program{text: tree.Node.String(), root: root, settings: s, fields: c.fields, uses: c.uses, results: map[seen]*result{}}
+	p := &Program{text: tree.Node.String(), root: root, settings: s, fields: c.fields, uses: c.uses, results: map[seen]*cdc.Field{}}
 	if s.Language == "" {
 		p.text = text
 	}
@@ -148,12 +142,21 @@ func (p *Program) Text(r *cdc.Record) (text string, ok bool, err error) {
 // type: a field without a name. The type is the same for all records whose parts
 // have the same schemas.
 func (p *Program) Eval(r *cdc.Record, into *cdc.Row) (cdc.Value, cdc.Field, error) {
-	return p.eval(r, stateOf(r), into)
+	state := stateOf(r)
+	f := p.result(r, state)
+	v, err := p.eval(r, state, f, into)
+	return v, *f, err
 }
 
-// EvalRow is Eval where bare names are the fields of row, which is a row of r.
-func (p *Program) EvalRow(r *cdc.Record, row, into *cdc.Row) (cdc.Value, cdc.Field, error) {
-	return p.eval(r, viewOf(row), into)
+// ResultRow is the type of the values for r, as a field without a name, where
+// bare names are the fields of row, which is a row of r.
+func (p *Program) ResultRow(r *cdc.Record, row *cdc.Row) cdc.Field { return *p.result(r, viewOf(row)) }
+
+// EvalRow is the expression's value for r as a value of field as, where bare
+// names are the fields of row, which is a row of r. That the value is none of the
+// field's type is an error.
+func (p *Program) EvalRow(r *cdc.Record, row *cdc.Row, as *cdc.Field, into *cdc.Row) (cdc.Value, error) {
+	return p.eval(r, viewOf(row), as, into)
 }
 
 // TestRow is Test where bare names are the fields of row, which is a row of r.
@@ -163,14 +166,16 @@ func (p *Program) TestRow(r *cdc.Record, row *cdc.Row) (bool, error) {
 	return v.truth(), err
 }
 
-func (p *Program) eval(r *cdc.Record, state view, into *cdc.Row) (cdc.Value, cdc.Field, error) {
-	kind := p.result(r, state)
+// Wider is the type that has the values of both a and b: of two decimals the one
+// with more digits, Any where they have nothing in common.
+func Wider(a, b cdc.Field) cdc.Field { return either(typeOf(&a), typeOf(&b)).resultField() }
+
+func (p *Program) eval(r *cdc.Record, state view, as *cdc.Field, into *cdc.Row) (cdc.Value, error) {
 	v, err := p.run(r, state, into)
 	if err != nil {
-		return cdc.Value{}, kind.field, err
+		return cdc.Value{}, err
 	}
-	out, err := p.convert(&v, kind, into)
-	return out, kind.field, err
+	return p.convert(&v, as, into)
 }
 
 func (p *Program) run(r *cdc.Record, state view, into *cdc.Row) (value, error) {
@@ -183,7 +188,7 @@ func (p *Program) run(r *cdc.Record, state view, into *cdc.Row) (value, error) {
 }
 
 // result is the type of values for records such as r.
-func (p *Program) result(r *cdc.Record, state view) *result {
+func (p *Program) result(r *cdc.Record, state view) *cdc.Field {
 	var now seen
 	if p.uses[ofState] {
 		now[ofState] = state.schema
@@ -208,11 +213,13 @@ func (p *Program) result(r *cdc.Record, state view) *result {
 	return found
 }
 
-func (p *Program) newResult(now seen) *result {
+func (p *Program) newResult(now seen) *cdc.Field {
 	t := p.root.infer(&shape{parts: now})
 	if p.settings.Scale != nil && (t.class == exactly || t.class == doubly) && t.field == nil {
 		whole := max(t.precision-t.scale, unknownDigits)
 		t = typ{class: exactly, scale: *p.settings.Scale, precision: whole + *p.settings.Scale, asText: t.asText}
 	}
-	return &result{typ: t, field: t.resultField()}
+	f := t.resultField()
+	f.Name = ""
+	return &f
 }
