@@ -24,7 +24,8 @@ func IsNull(r *cdc.Record) bool {
 	case r.Value == nil:
 		return r.Envelope == nil || r.Deleted
 	}
-	return r.Value.Schema.IsBare() && r.Value.Values[0].IsNull()
+	s := r.Value.Schema
+	return s != nil && s.IsBare() && r.Value.Values[0].IsNull()
 }
 
 // bareRow is a row and the memory for its only value.

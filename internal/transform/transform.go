@@ -492,10 +492,11 @@ func find[T any](classes []Classes, class string, of func(Classes) map[string]T)
 		return found
 	}
 	last := class[strings.LastIndexByte(class, '.')+1:]
+	name := "" // of several, Kafka's: Filter is both Kafka's and Debezium's
 	for _, c := range classes {
-		for name, t := range of(c) {
-			if name[strings.LastIndexByte(name, '.')+1:] == last {
-				return t
+		for known, t := range of(c) {
+			if known[strings.LastIndexByte(known, '.')+1:] == last && known > name {
+				name, found = known, t
 			}
 		}
 	}
