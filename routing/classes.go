@@ -11,6 +11,8 @@ var Classes = transform.Classes{
 	Transforms: transform.Merge(
 		connectTransforms,
 		tableTransforms,
+		debeziumTransforms,
+		changeTransforms,
 	),
 	Predicates: transform.Merge(
 		connectPredicates,

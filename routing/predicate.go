@@ -9,31 +9,67 @@ import (
 // of use with a predicate only.
 type filter struct{}
 
-func newFilter(*transform.Options) transform.Transform { return filter{} }
+// newFilter is Kafka Connect's Filter. It has no properties there; with a
+// condition it is taken for Debezium's, which is what was meant.
+func newFilter(o *transform.Options) transform.Transform {
+	if o.Text("condition", "") == "" {
+		return filter{}
+	}
+	o.Notice("condition", "Kafka Connect's Filter has no condition: records are kept of which it is true, as io.debezium.transforms.Filter does")
+	return newContentFilter(o)
+}
 
 // Apply drops r.
 func (filter) Apply(*cdc.Record) (bool, error) { return false, nil }
 
-// topicNameMatches holds for records whose topic matches an expression.
-type topicNameMatches struct {
+// topics remembers which topics an expression matches.
+type topics struct {
 	pattern *Pattern
 	known   map[string]bool
 }
 
-func newTopicNameMatches(o *transform.Options) transform.Predicate {
-	return &topicNameMatches{pattern: compile(o, "pattern"), known: map[string]bool{}}
+func newTopics(o *transform.Options, property string) *topics {
+	return &topics{pattern: compile(o, property), known: map[string]bool{}}
 }
 
-// Test reports whether the topic that r is for matches; an expression that
-// takes too long does not.
+// match reports whether the whole of a topic's name matches. The error is a
+// match that took too long.
+func (t *topics) match(topic string) (bool, error) {
+	matches, ok := t.known[topic]
+	if ok {
+		return matches, nil
+	}
+	matches, err := t.pattern.Match(topic)
+	if err != nil {
+		return false, err
+	}
+	if len(t.known) >= routesKept {
+		clear(t.known)
+	}
+	t.known[topic] = matches
+	return matches, nil
+}
+
+// topicNameMatches holds for records whose topic matches an expression.
+type topicNameMatches struct {
+	topics  *topics
+	endless map[string]bool // topics on which the expression takes too long
+}
+
+func newTopicNameMatches(o *transform.Options) transform.Predicate {
+	return &topicNameMatches{topics: newTopics(o, "pattern"), endless: map[string]bool{}}
+}
+
+// Test reports whether the topic that r is for matches. An expression that takes
+// too long on a topic does not match it, then and for all records to come: how
+// busy the machine is must not decide which records a transform sees.
 func (p *topicNameMatches) Test(r *cdc.Record) bool {
-	matches, ok := p.known[r.Route]
-	if !ok {
-		matches, _ = p.pattern.Match(r.Route)
-		if len(p.known) >= routesKept {
-			clear(p.known)
-		}
-		p.known[r.Route] = matches
+	if p.endless[r.Route] {
+		return false
+	}
+	matches, err := p.topics.match(r.Route)
+	if err != nil {
+		p.endless[r.Route] = true
 	}
 	return matches
 }
@@ -60,5 +96,5 @@ type recordIsTombstone struct{}
 
 func newRecordIsTombstone(*transform.Options) transform.Predicate { return recordIsTombstone{} }
 
-// Test reports whether r has no value.
-func (recordIsTombstone) Test(r *cdc.Record) bool { return r.Tombstone || r.Value == nil && r.Envelope == nil }
+// Test reports whether r's value is null.
+func (recordIsTombstone) Test(r *cdc.Record) bool { return transform.IsNull(r) }

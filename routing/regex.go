@@ -25,33 +25,32 @@ func (t *router) Apply(r *cdc.Record) (bool, error) {
 	to, ok := t.known[r.Route]
 	if !ok {
 		var err error
-		if to, err = t.route(r.Route); err != nil {
+		if to, err = t.find(r.Route); err != nil {
 			return false, err
 		}
-		if len(t.known) >= routesKept {
-			clear(t.known)
-		}
-		t.known[r.Route] = to
 	}
 	r.Route = to
 	return true, nil
 }
 
+// find is the route of a topic that was not met before.
+func (t *router) find(topic string) (string, error) {
+	to, err := t.route(topic)
+	if err != nil {
+		return "", err
+	}
+	if len(t.known) >= routesKept {
+		clear(t.known)
+	}
+	t.known[topic] = to
+	return to, nil
+}
+
 // newRegexRouter is Kafka Connect's RegexRouter: a topic that matches as a
 // whole takes the replacement's name.
 func newRegexRouter(o *transform.Options) transform.Transform {
-	pattern := compile(o, "regex")
-	replacement := o.Need("replacement", "the new name, with $1 for the first group")
-	if pattern == nil {
-		return nil
-	}
-	if err := pattern.CheckReplacement(replacement); err != nil {
-		o.Fail("replacement", err.Error())
-	}
-	return newRouter(func(topic string) (string, error) {
-		to, _, err := pattern.Replace(topic, replacement)
-		return to, err
-	})
+	r := newReplacement(o, "regex", "replacement")
+	return newRouter(r.route)
 }
 
 // newByTable routes server.database.table to table.

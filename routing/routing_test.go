@@ -131,12 +131,12 @@ func TestConfigurationErrors(t *testing.T) {
 		"transforms.b.type": "org.apache.kafka.connect.transforms.RegexRouter", "transforms.b.regex": "(.*)", "transforms.b.replacement": "$2",
 		"transforms.c.type": "org.apache.kafka.connect.transforms.RegexRooter",
 		"transforms.d.type": "ByTable", "transforms.d.colour": "blue", "transforms.d.predicate": "nobody",
-		"transforms.e.type": "ByTable",
+		"transforms.e.regex": "x",
 	})
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, want := range []string{"transforms.a.regex", "transforms.b.replacement", "transforms.c.type", "transforms.d.colour", "transforms.d.predicate", "transforms.e.type"} {
+	for _, want := range []string{"transforms.a.regex", "transforms.b.replacement", "transforms.c.type", "transforms.d.colour", "transforms.d.predicate", "transforms.e.regex"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("no word of %s in:\n%v", want, err)
 		}
