@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/weir-cdc/weir/internal/kafka"
+	"github.com/weir-cdc/weir/internal/transform"
 )
 
 // errFinished says that a capture has done what it was to do (initial_only).
@@ -100,6 +101,17 @@ func checkTables(ctx context.Context, source Source) error {
 // Run captures until ctx ends, which is no error, or until something fails that
 // does not go away by itself.
 func (c *Capture) Run(ctx context.Context) error {
+	if chain := c.config.Transforms.Chain; chain != nil {
+		defer func() {
+			if err := chain.Close(); err != nil {
+				c.log.Warn("closing the transforms", zap.Error(err))
+			}
+		}()
+		if err := chain.Start(transform.Env{Log: c.log, Metrics: c.options.Registerer}); err != nil {
+			c.progress.failed(err, StateFailed)
+			return err
+		}
+	}
 	for {
 		err := c.member(ctx)
 		switch {
@@ -216,7 +228,7 @@ var lasting = []error{
 
 // passing reports whether an error goes away by itself.
 func passing(err error) bool {
-	if errors.Is(err, errFenced) || errors.Is(err, errFinished) {
+	if errors.Is(err, errFenced) || errors.Is(err, errFinished) || errors.Is(err, ErrTransform) {
 		return false
 	}
 	if errors.Is(err, ErrUnavailable) || errors.Is(err, ErrDefinition) || errors.Is(err, context.DeadlineExceeded) {
@@ -319,14 +331,13 @@ var schemaTopicSettings = map[string]string{"min.cleanable.dirty.ratio": "0.1"}
 // topics are the topics that are not a table's.
 func (c *Config) topics() []topicSpec {
 	specs := []topicSpec{{name: kafka.SchemaTopic(c.Prefix), role: roleState, partitions: 1, settings: schemaTopicSettings}}
-	if c.SchemaChanges {
-		specs = append(specs, topicSpec{name: c.Prefix, role: roleKeyless, partitions: 1})
+	add := func(wanted bool, name string) {
+		if topic, ok := c.Transforms.Route(name); wanted && ok {
+			specs = append(specs, topicSpec{name: topic, role: roleKeyless, partitions: 1})
+		}
 	}
-	if c.Transactions {
-		specs = append(specs, topicSpec{name: c.TransactionTopic, role: roleKeyless, partitions: 1})
-	}
-	if c.Heartbeat > 0 {
-		specs = append(specs, topicSpec{name: c.HeartbeatTopic, role: roleKeyless, partitions: 1})
-	}
+	add(c.SchemaChanges, c.Prefix)
+	add(c.Transactions, c.TransactionTopic)
+	add(c.Heartbeat > 0, c.HeartbeatTopic)
 	return specs
 }

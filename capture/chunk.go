@@ -47,6 +47,12 @@ type rowSet struct {
 	bytes int
 	head  []byte          // of every envelope, up to the row
 	tails [markers][]byte // from behind the row, by marker
+
+	// Rows that have to pass transforms are kept as they are instead.
+	rows   []*cdc.Row
+	source cdc.Row
+	nanos  int64 // when they were read
+	seq    uint64
 }
 
 // readRow is one row of a rowSet.
@@ -58,7 +64,21 @@ type readRow struct {
 
 func (r *rowSet) reset() {
 	r.arena.reset()
-	r.list, r.bytes = r.list[:0], 0
+	r.list, r.bytes, r.rows, r.seq = r.list[:0], 0, r.rows[:0], 0
+}
+
+// keep keeps a copy of row.
+func (r *rowSet) keep(row *cdc.Row) {
+	n := len(r.rows)
+	if n < cap(r.rows) {
+		if r.rows = r.rows[:n+1]; r.rows[n] == nil {
+			r.rows[n] = new(cdc.Row)
+		}
+	} else {
+		r.rows = append(r.rows, new(cdc.Row))
+	}
+	r.rows[n].CopyFrom(row)
+	r.bytes += r.rows[n].Size()
 }
 
 // appendValue keeps the envelope of row i in a.
@@ -75,12 +95,13 @@ type encoder struct {
 	row       *json.Plan // of before and after
 	enveloper *json.Enveloper
 	hint      int
+	plain     bool // rows become text at once
 }
 
 func newEncoder(t *Table, source *cdc.Schema, c *Config) *encoder {
 	bare := c.Value
 	bare.Schemas = false
-	e := &encoder{table: t, row: json.NewPlan(t.Value, bare), enveloper: json.NewEnveloper(t.Value, source, c.Value), hint: 512}
+	e := &encoder{table: t, row: json.NewPlan(t.Value, bare), enveloper: json.NewEnveloper(t.Value, source, c.Value), hint: 512, plain: c.plainRecords()}
 	if t.Key != nil {
 		e.key = json.NewPlan(t.Key, c.Key)
 	}
@@ -91,15 +112,20 @@ func newEncoder(t *Table, source *cdc.Schema, c *Config) *encoder {
 func (e *encoder) add(to *rowSet, row *cdc.Row) {
 	a := to.arena
 	var r readRow
+	if e.table.RowKey != nil {
+		r.id = a.keep(appendRowKey(a.tail(64), row, e.table.RowKey))
+	}
+	if !e.plain {
+		to.list = append(to.list, r)
+		to.keep(row)
+		return
+	}
 	if e.key != nil {
 		r.key = a.keep(e.key.AppendColumns(a.tail(128), row.Values, e.table.KeyColumns))
 	}
 	r.after = a.keep(e.row.Append(a.tail(e.hint), row))
 	if len(r.after) > e.hint {
 		e.hint = len(r.after) + len(r.after)/4
-	}
-	if e.table.RowKey != nil {
-		r.id = a.keep(appendRowKey(a.tail(64), row, e.table.RowKey))
 	}
 	to.list = append(to.list, r)
 	to.bytes = a.used
@@ -111,6 +137,11 @@ func (e *encoder) close(to *rowSet, source *cdc.Row, nowNanos int64) error {
 	at := source.Value("snapshot")
 	if at == nil {
 		return fmt.Errorf("the source block of table %s has no field snapshot", e.table.ID())
+	}
+	if !e.plain {
+		to.source.CopyFrom(source)
+		to.nanos = nowNanos
+		return nil
 	}
 	const after = `"after":`
 	for m := range markerNames {

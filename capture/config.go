@@ -11,6 +11,7 @@ import (
 	"github.com/weir-cdc/weir/internal/cdc/json"
 	"github.com/weir-cdc/weir/internal/config"
 	"github.com/weir-cdc/weir/internal/kafka"
+	"github.com/weir-cdc/weir/internal/transform"
 )
 
 // SnapshotMode is snapshot.mode.
@@ -59,8 +60,13 @@ type Config struct {
 	// interval, 0 for none.
 	TransactionTopic, HeartbeatTopic string
 	Heartbeat                        time.Duration
-	// Key and Value are how keys and values are written.
-	Key, Value json.Options
+	// Key and Value are how keys and values are written in JSON, HeaderOptions
+	// how headers are. KeyForm, ValueForm and Header say what they are written
+	// as.
+	Key, Value, HeaderOptions  json.Options
+	KeyForm, ValueForm, Header Form
+	// Transforms are applied to every record before it is written.
+	Transforms Transforms
 	// SourceNulls leaves source.snapshot of changes null. Debezium does, and
 	// Connect's converter writes the default, "false", unless it is told not to
 	// (value.converter.replace.null.with.default=false, said explicitly).
@@ -108,14 +114,13 @@ type ProducerConfig struct {
 	MaxRecordBytes int
 }
 
-const converterClass = "org.apache.kafka.connect.json.JsonConverter"
-
 // Properties are those of every capture, whatever its database.
 var Properties = config.Table{
 	Name: "Capture",
 	Doc:  "What is captured, how it is written, and how snapshots are taken.",
 	Properties: slices.Concat(namingProperties, selectionProperties, snapshotProperties, eventProperties,
-		converterProperties("key"), converterProperties("value"), runtimeProperties, topicProperties, inertProperties),
+		converterProperties("key"), converterProperties("value"), headerProperties, transform.Properties.Properties,
+		runtimeProperties, topicProperties, inertProperties),
 }
 
 var namingProperties = []config.Property{
@@ -167,7 +172,8 @@ var eventProperties = []config.Property{
 func converterProperties(of string) []config.Property {
 	name := of + ".converter"
 	return []config.Property{
-		{Name: name, Type: config.Class, Default: converterClass, Check: checkConverter, Doc: "How " + of + "s are written: Connect's JsonConverter."},
+		{Name: name, Type: config.Class, Default: formClasses[FormJSON], Check: checkConverter,
+			Doc: "How " + of + "s are written: Connect's JsonConverter, StringConverter or ByteArrayConverter."},
 		{Name: name + ".schemas.enable", Type: config.Bool, Default: "false",
 			Doc: "Write {\"schema\":…,\"payload\":…} with every " + of + ". Connect's default is true; here the schema is named by header weir.schema and kept in the topic <topic.prefix>.weir-schemas."},
 		{Name: name + ".decimal.format", Default: "base64", Values: []string{"base64", "numeric"}, Doc: "How decimals are written."},
@@ -176,10 +182,21 @@ func converterProperties(of string) []config.Property {
 	}
 }
 
+// headerProperties are those of Connect's header.converter.
+var headerProperties = []config.Property{
+	{Name: "header.converter", Type: config.Class, Default: formClasses[FormSimple], Check: checkHeaderConverter,
+		Doc: "How headers are written: Connect's SimpleHeaderConverter, JsonConverter or StringConverter. Those of Weir are text whatever it is."},
+	{Name: "header.converter.schemas.enable", Type: config.Bool, Default: "true", Doc: "Write {\"schema\":…,\"payload\":…} with every header that JsonConverter writes."},
+	{Name: "header.converter.decimal.format", Default: "base64", Values: []string{"base64", "numeric"}, Doc: "How JsonConverter writes decimals in headers."},
+	{Name: "header.converter.schemas.cache.size", Inert: "what is compiled for a schema is kept as long as the schema is in use"},
+}
+
 var runtimeProperties = []config.Property{
 	{Name: "max.queue.size.in.bytes", Type: config.Bytes, Default: strconv.Itoa(64 << 20), Max: 1 << 40,
 		Doc: "The most bytes that are read from the source and not yet durable in Kafka; 0: the default. At most a quarter of it goes into one Kafka transaction."},
 	{Name: "max.queue.size", Type: config.Int, Default: "65536", Min: 1, Max: 1 << 24, Doc: "The most records of one Kafka transaction."},
+	{Name: "errors.tolerance", Default: "none", Values: []string{"none", "all"},
+		Doc: "What becomes of a record that a transform or a converter refuses: none stops the capture in front of it, all leaves it out, with a line in the log and a metric. Changes that cannot be read always stop the capture."},
 	{Name: "errors.max.retries", Type: config.Int, Default: "-1", Min: -1, Max: 1 << 31, Doc: "How often in a row to try again what can go away by itself; -1: for ever."},
 	{Name: "errors.retry.delay.initial.ms", Type: config.Millis, Default: "300", Min: 1, Max: 1 << 40, Doc: "The first wait before trying again."},
 	{Name: "errors.retry.delay.max.ms", Type: config.Millis, Default: "10000", Min: 1, Max: 1 << 40, Doc: "The longest wait before trying again."},
@@ -201,7 +218,6 @@ var inertProperties = []config.Property{
 	{Name: "poll.interval.ms", Inert: "changes are published when they arrive"},
 	{Name: "topic.naming.strategy", Inert: "topics are named as Debezium's DefaultTopicNamingStrategy does"},
 	{Name: "topic.cache.size", Inert: "names are made once a table"},
-	{Name: "errors.tolerance", Inert: "a capture never leaves out a change"},
 	{Name: "errors.log.enable", Inert: "errors are always logged"},
 	{Name: "errors.log.include.messages", Inert: "rows are never logged"},
 	{Name: "event.processing.failure.handling.mode", Inert: "a change that cannot be read always stops the capture"},
@@ -210,10 +226,6 @@ var inertProperties = []config.Property{
 	{Name: "schema.history.internal.*", Inert: "definitions of tables are kept in offset.storage.topic"},
 	{Name: "database.history", Inert: "definitions of tables are kept in offset.storage.topic"},
 	{Name: "database.history.*", Inert: "definitions of tables are kept in offset.storage.topic"},
-	{Name: "transforms", Check: checkTransforms, Doc: "Transforms are applied by the sinks."},
-	{Name: "transforms.*", Inert: "transforms are applied by the sinks"},
-	{Name: "predicates", Inert: "transforms are applied by the sinks"},
-	{Name: "predicates.*", Inert: "transforms are applied by the sinks"},
 }
 
 // producerProperties are what producer.override.* takes besides the
@@ -252,7 +264,7 @@ func NewConfig(v *config.Values) (Config, error) {
 		Tombstones: v.Bool("tombstones.on.delete"), Sweep: strings.EqualFold(v.String("truncate.handling"), "sweep"),
 		SchemaChanges: v.Bool("include.schema.changes"), Transactions: v.Bool("provide.transaction.metadata"),
 		ContextHeaders: v.Bool("debezium.context.headers.enable"), Heartbeat: v.Duration("heartbeat.interval.ms"),
-		Key: converter(v, "key.converter"), Value: converter(v, "value.converter"),
+		Key: converter(v, "key.converter"), Value: converter(v, "value.converter"), HeaderOptions: headerOptions(v),
 		SourceNulls: v.Has("value.converter.replace.null.with.default") && !v.Bool("value.converter.replace.null.with.default"),
 		QueueBytes:  v.Int("max.queue.size.in.bytes"), QueueRecords: v.Int("max.queue.size"),
 		OffsetTopic: v.String("offset.storage.topic"), OffsetReplication: v.Int("offset.storage.replication.factor"),
@@ -269,7 +281,9 @@ func NewConfig(v *config.Values) (Config, error) {
 	c.HeartbeatTopic = v.String("topic.heartbeat.prefix") + c.Delimiter + c.Prefix
 	var err error
 	c.Topics, err = newTopicConfig(v)
-	errs = append(errs, err, c.connect(v))
+	errs = append(errs, err, c.connect(v), c.convert(v))
+	c.Transforms, err = newTransforms(v)
+	errs = append(errs, err)
 	return c, errors.Join(errs...)
 }
 
@@ -289,6 +303,23 @@ func (c *Config) connect(v *config.Values) error {
 		MaxRecordBytes: part.Int("max.request.size"),
 	}
 	return nil
+}
+
+// convert reads what records are written as.
+func (c *Config) convert(v *config.Values) error {
+	var key, value, header error
+	c.KeyForm, key = formOf(v.String("key.converter"), recordForms...)
+	c.ValueForm, value = formOf(v.String("value.converter"), recordForms...)
+	c.Header, header = formOf(v.String("header.converter"), headerForms...)
+	return errors.Join(key, value, header)
+}
+
+func headerOptions(v *config.Values) json.Options {
+	o := json.Options{Schemas: v.Bool("header.converter.schemas.enable"), NullDefaults: true}
+	if strings.EqualFold(v.String("header.converter.decimal.format"), "numeric") {
+		o.Decimal = json.Numeric
+	}
+	return o
 }
 
 func converter(v *config.Values, name string) json.Options {
@@ -406,16 +437,18 @@ func checkKeyColumns(text string) error {
 	return err
 }
 
+// The converters that keys and values, and headers, may have.
+var (
+	recordForms = []Form{FormJSON, FormText, FormBytes}
+	headerForms = []Form{FormSimple, FormJSON, FormText}
+)
+
 func checkConverter(text string) error {
-	if _, ok := config.MatchClass(text, []string{converterClass}); !ok {
-		return errors.New("want " + converterClass)
-	}
-	return nil
+	_, err := formOf(text, recordForms...)
+	return err
 }
 
-func checkTransforms(text string) error {
-	if strings.TrimSpace(text) != "" {
-		return errors.New("the capture publishes whole change events and applies no transforms; give these properties to the sinks instead")
-	}
-	return nil
+func checkHeaderConverter(text string) error {
+	_, err := formOf(text, headerForms...)
+	return err
 }

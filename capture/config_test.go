@@ -79,12 +79,12 @@ func TestConfigErrors(t *testing.T) {
 	_, _, err := parseConfig(map[string]string{
 		"name": "n", "topic.prefix": "p ä", "database.include.list": "a", "database.exclude.list": "b", "snapshot.mode": "sometimes",
 		"message.key.columns": "no colon", "skipped.operations": "x", "topic.creation.default.partitions": "many", "topic.creation.unknown.partitions": "1",
-		"value.converter": "io.confluent.connect.avro.AvroConverter", "transforms": "route", "table.include.list": "(",
+		"value.converter": "io.confluent.connect.avro.AvroConverter", "header.converter": "io.confluent.connect.avro.AvroConverter", "errors.tolerance": "some", "table.include.list": "(",
 	})
 	if err == nil {
 		t.Fatal("accepted")
 	}
-	for _, want := range []string{"topic.prefix", "snapshot.mode", "message.key.columns", "skipped.operations", "value.converter", "transforms", "table.include.list"} {
+	for _, want := range []string{"topic.prefix", "snapshot.mode", "message.key.columns", "skipped.operations", "value.converter", "header.converter", "errors.tolerance", "table.include.list"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("nothing of %s in\n%v", want, err)
 		}
@@ -92,11 +92,12 @@ func TestConfigErrors(t *testing.T) {
 	_, _, err = parseConfig(map[string]string{
 		"name": "n", "topic.prefix": "p", "database.include.list": "a", "database.exclude.list": "b",
 		"topic.creation.default.partitions": "many", "topic.creation.unknown.partitions": "1", "producer.override.compression.type": "rar",
+		"transforms": "route,none", "transforms.route.type": "RegexRouter", "transforms.route.regex": "(", "transforms.none.type": "com.acme.Unknown",
 	})
 	if err == nil {
 		t.Fatal("accepted")
 	}
-	for _, want := range []string{"database.exclude.list", "topic.creation.default.partitions", "topic.creation.unknown.partitions", "compression.type"} {
+	for _, want := range []string{"database.exclude.list", "topic.creation.default.partitions", "topic.creation.unknown.partitions", "compression.type", "transforms.route.regex", "transforms.none.type"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("nothing of %s in\n%v", want, err)
 		}

@@ -209,12 +209,18 @@ func (n *snapshot) rows(s *stream, w *window, rows *rowSet, lastSet, final bool)
 		if s.skipped[cdc.OpRead] {
 			continue
 		}
+		if s.records != nil {
+			if err := s.records.read(w.plan, rows, i, m, s.clock.next()); err != nil {
+				return err
+			}
+			continue
+		}
 		a := s.publisher.arena
 		var key []byte
 		if rows.list[i].key != nil {
 			key = a.copy(rows.list[i].key)
 		}
-		if err := s.produce(w.plan, key, rows.appendValue(a, i, m), s.clock.next(), nil); err != nil {
+		if err := s.produce(w.plan, key, rows.appendValue(a, i, m), s.clock.next(), link{}); err != nil {
 			return err
 		}
 	}
@@ -236,7 +242,7 @@ func (n *snapshot) finish(s *stream, w *window, last bool) {
 	n.metrics.snapshotTables(len(n.plans))
 	n.cond.Broadcast()
 	n.mu.Unlock()
-	if last && v.Sweep {
+	if last && v.Sweep && w.plan.sweepable(s.config) {
 		n.waiting = append(n.waiting, newSweep(w.state, w.plan))
 		n.watch(w.state).published = map[string]struct{}{}
 	} else if last {

@@ -34,8 +34,22 @@ type plan struct {
 	state     *tableState
 	seed      uint32 // the table's part of hash
 
+	// topic is where the table's records go, and exclusive says that no other
+	// table's do; "" where records decide (transforms).
+	topic     string
+	exclusive bool
+	// rows is the schema of the rows that the last record had behind the
+	// transforms, nil before.
+	rows *cdc.Schema
+	// linked is the schema of the headers that name the other half of a change
+	// of a key, nil before the first.
+	linked *cdc.Schema
+	// sourceRow and sourceMillis are indexes into the source block, -1 for none.
+	sourceRow, sourceMillis int
+
 	begun    bool // enveloper was begun with the log event of sourceSeq
 	seq      uint64
+	nanos    int64           // when that log event was processed
 	hint     int             // about how long a value is
 	tx       cdc.Transaction // its block, with the table's count
 	txNumber uint64          // the transaction that it counts in
@@ -45,7 +59,8 @@ type plan struct {
 func domain(prefix string) string { return "weir:" + prefix }
 
 func newPlan(t *Table, source *cdc.Schema, c *Config) *plan {
-	p := &plan{table: t, enveloper: json.NewEnveloper(t.Value, source, c.Value), hint: 512}
+	p := &plan{table: t, enveloper: json.NewEnveloper(t.Value, source, c.Value), hint: 512, topic: t.Topic, exclusive: true,
+		sourceRow: source.Index([]byte("row")), sourceMillis: source.Index([]byte("ts_ms"))}
 	if t.Key != nil {
 		p.key = json.NewPlan(t.Key, c.Key)
 		p.link = json.NewPlan(t.Key, json.Options{Decimal: json.Numeric})
@@ -120,6 +135,15 @@ func (p *plan) event(c *Change, nowNanos func() int64) {
 	}
 	p.enveloper.Begin(c.Source, nowNanos())
 	p.begun, p.seq = true, c.SourceSeq
+}
+
+// processed is when the log event that c is of was processed, ns since the
+// epoch.
+func (p *plan) processed(c *Change, nowNanos func() int64) int64 {
+	if !p.begun || p.seq != c.SourceSeq {
+		p.begun, p.seq, p.nanos = true, c.SourceSeq, nowNanos()
+	}
+	return p.nanos
 }
 
 // sameColumns reports whether two rows agree in columns.

@@ -24,6 +24,7 @@ type heartbeat struct {
 	interval time.Duration
 	key      []byte
 	value    *json.Plan
+	keyRow   cdc.Row
 	row      cdc.Row
 	last     time.Time
 }
@@ -33,13 +34,11 @@ func newHeartbeat(c *Config) *heartbeat {
 	if c.Heartbeat <= 0 {
 		return nil
 	}
-	var row cdc.Row
-	row.Reset(heartbeatKeySchema)
-	row.Values[0] = cdc.String([]byte(c.Prefix))
-	return &heartbeat{
-		topic: c.HeartbeatTopic, interval: c.Heartbeat,
-		key: json.NewPlan(heartbeatKeySchema, c.Key).Append(nil, &row), value: json.NewPlan(heartbeatValueSchema, c.Value),
-	}
+	h := &heartbeat{topic: c.HeartbeatTopic, interval: c.Heartbeat, value: json.NewPlan(heartbeatValueSchema, c.Value)}
+	h.keyRow.Reset(heartbeatKeySchema)
+	h.keyRow.Values[0] = cdc.String([]byte(c.Prefix))
+	h.key = json.NewPlan(heartbeatKeySchema, c.Key).Append(nil, &h.keyRow)
+	return h
 }
 
 func (h *heartbeat) due(now time.Time) bool { return now.Sub(h.last) >= h.interval }
@@ -48,6 +47,9 @@ func (h *heartbeat) write(s *stream, now time.Time) error {
 	h.last = now
 	h.row.Reset(heartbeatValueSchema)
 	h.row.Values[0] = cdc.Int(now.UnixMilli())
+	if s.records != nil {
+		return s.records.other(h.topic, &h.keyRow, &h.row, false)
+	}
 	a := s.publisher.arena
 	return s.publisher.produce(h.topic, h.key, a.keep(h.value.Append(a.tail(256), &h.row)), nil)
 }

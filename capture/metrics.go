@@ -14,6 +14,7 @@ type metrics struct {
 	failures                     prometheus.Counter
 	rowsRead, rowsEvicted        prometheus.Counter
 	keysSwept                    prometheus.Counter
+	skipped                      prometheus.Counter
 	tablesPlanned                prometheus.Gauge
 }
 
@@ -37,11 +38,12 @@ func newMetrics(r prometheus.Registerer, p *progress) *metrics {
 		rowsRead:      counter("snapshot_rows_total", "Rows that snapshots read."),
 		rowsEvicted:   counter("snapshot_evicted_total", "Rows that a snapshot read and the stream had newer."),
 		keysSwept:     counter("swept_keys_total", "Keys that were deleted because their rows were gone without events."),
+		skipped:       counter("skipped_records_total", "Records that a transform or converter refused and that were left out (errors.tolerance=all)."),
 		tablesPlanned: gauge("snapshot_tables_remaining", "Tables that a snapshot has not finished to plan."),
 	}
 	lag := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "weir", Subsystem: "capture", Name: "lag_seconds",
 		Help: "How far the last published transaction is behind now; 0 when the log is drained."}, p.lagSeconds)
-	r.MustRegister(m.records, m.bytes, m.transactions, m.commitSeconds, m.leading, m.failures, m.rowsRead, m.rowsEvicted, m.keysSwept, m.tablesPlanned, lag)
+	r.MustRegister(m.records, m.bytes, m.transactions, m.commitSeconds, m.leading, m.failures, m.rowsRead, m.rowsEvicted, m.keysSwept, m.skipped, m.tablesPlanned, lag)
 	return m
 }
 

@@ -9,6 +9,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weir-cdc/weir/internal/cdc"
 )
 
 const (
@@ -51,7 +53,7 @@ type publisher struct {
 func newPublisher(ctx context.Context, opts []kgo.Opt, c *Config, now func() time.Time, m *metrics) (*publisher, error) {
 	client, err := kgo.NewClient(append(opts,
 		kgo.TransactionalID(transactionalID(c.Prefix)), kgo.TransactionTimeout(transactionTimeout),
-		kgo.RequiredAcks(kgo.AllISRAcks()), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
+		kgo.RequiredAcks(kgo.AllISRAcks()), kgo.RecordPartitioner(partitioner(c)),
 		kgo.ProducerBatchCompression(codec(c.Producer.Compression)), kgo.ProducerLinger(c.Producer.Linger),
 		kgo.ProducerBatchMaxBytes(int32(c.Producer.MaxRecordBytes)), kgo.BrokerMaxWriteBytes(int32(max(100<<20, 2*c.Producer.MaxRecordBytes))),
 		// A topic that was just created takes a moment to be led; the default
@@ -139,6 +141,69 @@ func (p *publisher) produce(topic string, key, value []byte, headers []kgo.Recor
 	p.records++
 	p.bytes += len(key) + len(value)
 	return nil
+}
+
+// produceAs does so with the partition and the timestamp that transforms gave to
+// a record, where they did.
+func (p *publisher) produceAs(as *cdc.Record, key, value []byte, headers []kgo.RecordHeader) error {
+	if err := p.begin(); err != nil {
+		return err
+	}
+	r := p.arena.record()
+	*r = kgo.Record{Topic: as.Route, Key: key, Value: value, Headers: headers, Timestamp: p.began, Partition: unplaced}
+	if as.Timed {
+		r.Timestamp = time.UnixMilli(as.Time)
+	}
+	if as.Placed {
+		r.Partition = as.Place
+	}
+	p.client.Produce(context.Background(), r, p.promise)
+	p.records++
+	p.bytes += len(key) + len(value)
+	return nil
+}
+
+// unplaced is the partition of a record that its key, or nothing, places.
+const unplaced = -1
+
+// placing is a partitioner for records of which some name their partition.
+type placing struct{ kgo.Partitioner }
+
+// ForTopic implements kgo.Partitioner.
+func (p placing) ForTopic(topic string) kgo.TopicPartitioner {
+	return placed{p.Partitioner.ForTopic(topic)}
+}
+
+type placed struct{ kgo.TopicPartitioner }
+
+// RequiresConsistency reports that a record that names its partition goes
+// nowhere else.
+func (p placed) RequiresConsistency(r *kgo.Record) bool {
+	return r.Partition != unplaced || p.TopicPartitioner.RequiresConsistency(r)
+}
+
+// Partition is the one that the record names, or that its key has.
+func (p placed) Partition(r *kgo.Record, n int) int {
+	if r.Partition != unplaced {
+		return int(r.Partition)
+	}
+	return p.TopicPartitioner.Partition(r, n)
+}
+
+// OnNewBatch implements kgo.TopicPartitionerOnNewBatch.
+func (p placed) OnNewBatch() {
+	if b, ok := p.TopicPartitioner.(kgo.TopicPartitionerOnNewBatch); ok {
+		b.OnNewBatch()
+	}
+}
+
+// partitioner is Kafka's own, and where transforms may name partitions theirs.
+func partitioner(c *Config) kgo.Partitioner {
+	p := kgo.StickyKeyPartitioner(nil)
+	if c.plainRecords() {
+		return p
+	}
+	return placing{p}
 }
 
 // begin opens a transaction if none is open.

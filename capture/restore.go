@@ -8,8 +8,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
-
-	"github.com/weir-cdc/weir/internal/cdc"
 )
 
 // start is what a run starts from.
@@ -74,6 +72,8 @@ func (f *start) stream(ctx context.Context) *stream {
 		snapshot: newSnapshot(&c.config, f.source, f.client, c.log, c.now, c.metrics),
 		ddl:      newSchemaChanges(&c.config), heartbeat: newHeartbeat(&c.config), stored: c.now(),
 	}
+	s.domain, s.owners = domain(c.config.Prefix), map[string]string{}
+	s.records = newRecorder(s, &c.config, f.source.Kind(), c.options.RunID)
 	if c.config.Transactions {
 		s.order = newTransactions(&c.config)
 	}
@@ -88,7 +88,7 @@ func (f *start) stream(ctx context.Context) *stream {
 func (f *start) position(ctx context.Context, s *stream) (fresh bool, err error) {
 	o := f.stored.offset
 	if o == nil {
-		if s.clock.prev, err = largestVersion(ctx, f.client, s.config.Prefix, s.config.Delimiter); err != nil {
+		if s.clock.prev, err = largestVersion(ctx, f.client, s.config); err != nil {
 			return true, err
 		}
 		return true, f.beginAnew(ctx)
@@ -136,8 +136,8 @@ func (f *start) occupied(ctx context.Context, tables []*Table) (map[string]bool,
 	}
 	var names []string
 	for _, t := range tables {
-		if all.Has(t.Topic) {
-			names = append(names, t.Topic)
+		if topic, ok := f.capture.config.Transforms.Route(t.Topic); ok && all.Has(topic) {
+			names = append(names, topic)
 		}
 	}
 	if len(names) == 0 {
@@ -179,7 +179,8 @@ func (f *start) plan(s *stream, tables []*Table, fresh bool, occupied map[string
 		if s.config.SnapshotMode != SnapshotNoData && s.config.Filter.Snapshot(t) {
 			v.Phase, v.First = tablePending, first
 			first = false
-			v.Sweep = t.Key != nil && t.RowKey != nil && occupied[t.Topic]
+			topic, ok := s.config.Transforms.Route(t.Topic)
+			v.Sweep = ok && t.Key != nil && t.RowKey != nil && occupied[topic]
 			v.Since = s.clock.prev
 		}
 		state.value = v
@@ -197,8 +198,15 @@ func (f *start) plan(s *stream, tables []*Table, fresh bool, occupied map[string
 func (f *start) topics(ctx context.Context, s *stream, tables []*Table) error {
 	specs := s.config.topics()
 	for _, t := range tables {
+		// Whose topics are whose is known of all before any is made ready.
+		_, _ = s.destination(t, s.tables.of(t.ID()))
+	}
+	for _, t := range tables {
 		state := s.tables.of(t.ID())
-		spec := topicSpec{name: t.Topic, role: roleOf(t, !s.skipped[cdc.OpTruncate]), ours: state.value.Keyed}
+		spec, ok := s.destination(t, state)
+		if !ok {
+			continue
+		}
 		specs = append(specs, spec)
 		if keyed := spec.role == roleKeyed; keyed != state.value.Keyed {
 			state.value.Keyed = keyed

@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/weir-cdc/weir/internal/cdc"
+	"github.com/weir-cdc/weir/internal/cdc/json"
 	"github.com/weir-cdc/weir/internal/kafka"
 )
 
@@ -169,16 +170,24 @@ const versionTail = 64
 // largestVersion finds the largest weir.version at the ends of a prefix's
 // topics, written by whatever leader: with it the clock goes on where no offset
 // is stored. Versions grow along a partition, so its last record has the
-// largest.
-func largestVersion(ctx context.Context, client *kgo.Client, prefix, delimiter string) (int64, error) {
+// largest. Topics that transforms have led records to are those that the schema
+// topic names.
+func largestVersion(ctx context.Context, client *kgo.Client, c *Config) (int64, error) {
 	admin := kadm.NewClient(client)
 	topics, err := admin.ListTopics(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("finding the largest version: %w", err)
 	}
+	schemas := kafka.SchemaTopic(c.Prefix)
+	routed := map[string]bool{}
+	if topics.Has(schemas) {
+		if err := routedTopics(ctx, client, schemas, routed); err != nil {
+			return 0, fmt.Errorf("finding the largest version: %w", err)
+		}
+	}
 	var names []string
 	for _, name := range topics.Names() {
-		if strings.HasPrefix(name, prefix+delimiter) && name != kafka.SchemaTopic(prefix) {
+		if (strings.HasPrefix(name, c.Prefix+c.Delimiter) || routed[name]) && name != schemas {
 			names = append(names, name)
 		}
 	}
@@ -205,6 +214,31 @@ func largestVersion(ctx context.Context, client *kgo.Client, prefix, delimiter s
 		largest = max(largest, v)
 	})
 	return largest, failed
+}
+
+// routedTopics adds the topics that the entries of a schema topic name.
+func routedTopics(ctx context.Context, client *kgo.Client, schemas string, to map[string]bool) error {
+	ends, err := kadm.NewClient(client).ListEndOffsets(ctx, schemas)
+	if err != nil {
+		return err
+	}
+	for _, end := range ends.Offsets().Sorted() {
+		err := scan(ctx, client, schemas, end.Partition, 0, end.At, false, func(r *kgo.Record) error {
+			if r.Value == nil {
+				return nil
+			}
+			e, err := json.UnmarshalSchemaEntry(r.Value)
+			if err != nil {
+				return err
+			}
+			to[e.Topic] = true
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // tailVersion is the largest version in the last records of a partition, of

@@ -37,11 +37,14 @@ func (c *SchemaChange) mark(m marker) {
 
 // write writes one event.
 func (d *schemaChanges) write(s *stream, c *SchemaChange) error {
-	if d.key == nil || d.key.Schema() != c.Key.Schema || d.value.Schema() != c.Value.Schema {
-		d.key, d.value = json.NewPlan(c.Key.Schema, d.config.Key), json.NewPlan(c.Value.Schema, d.config.Value)
-	}
 	if at := c.Value.Value("ts_ms"); at != nil {
 		*at = cdc.Int(s.now().UnixMilli())
+	}
+	if s.records != nil {
+		return s.records.other(d.topic, c.Key, c.Value, true)
+	}
+	if d.key == nil || d.key.Schema() != c.Key.Schema || d.value.Schema() != c.Value.Schema {
+		d.key, d.value = json.NewPlan(c.Key.Schema, d.config.Key), json.NewPlan(c.Value.Schema, d.config.Value)
 	}
 	a := s.publisher.arena
 	h := a.headerSlots(len(s.context))

@@ -518,7 +518,7 @@ func TestSweepInPasses(t *testing.T) {
 	defer client.Close()
 	n := newSnapshot(&c, nil, client, r.log, time.Now, r.metrics)
 	n.sweepKeys = 40
-	w := &sweep{plan: &plan{table: newFakeTable("passes", "a", true)}, since: 1 << 62, dead: make(chan sweepBatch, 1000), stop: make(chan struct{})}
+	w := &sweep{plan: &plan{table: newFakeTable("passes", "a", true), topic: "passes.db.a"}, since: 1 << 62, dead: make(chan sweepBatch, 1000), stop: make(chan struct{})}
 	if err := n.search(t.Context(), w); err != nil {
 		t.Fatal(err)
 	}

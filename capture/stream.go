@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weir-cdc/weir/internal/cdc"
+	"github.com/weir-cdc/weir/internal/cdc/json"
 	"github.com/weir-cdc/weir/internal/kafka"
 )
 
@@ -42,9 +43,12 @@ type stream struct {
 	tables    *tableStates
 	entries   map[string][]byte // of the Source, not stored yet
 	snapshot  *snapshot
-	order     *transactions  // nil without transaction metadata
-	heartbeat *heartbeat     // nil without
-	ddl       *schemaChanges // nil without
+	order     *transactions     // nil without transaction metadata
+	heartbeat *heartbeat        // nil without
+	ddl       *schemaChanges    // nil without
+	records   *recorder         // nil where records are written as they are
+	domain    string            // of versions
+	owners    map[string]string // whose records go to a topic: the table's ID, "" for several
 
 	// The source transaction that is being read, and how much of it was
 	// published before.
@@ -53,7 +57,6 @@ type stream struct {
 	rows   int64
 	hash   uint32
 	resume resumePoint
-	links  [1]kgo.RecordHeader
 	buffer []byte
 	stored time.Time // when the offset was stored last
 }
@@ -122,7 +125,7 @@ func (s *stream) Change(c *Change) error {
 	var key []byte
 	switch {
 	case p.key == nil || row == nil:
-	case muted || dropped:
+	case muted || dropped || s.records != nil:
 		s.buffer = p.key.AppendColumns(s.buffer[:0], row.Values, c.Table.KeyColumns)
 		key = s.buffer
 	default:
@@ -160,42 +163,46 @@ func (s *stream) publish(p *plan, c *Change, key []byte, muted bool) error {
 		if p.key != nil && !sameColumns(c.Before, c.After, c.Table.KeyColumns) {
 			return s.rekey(p, c, key, muted)
 		}
-		return s.event(p, c, c.Op, c.Before, c.After, key, nil, muted)
+		return s.event(p, c, c.Op, c.Before, c.After, key, link{}, muted)
 	case cdc.OpDelete:
-		return s.remove(p, c, key, nil, muted)
+		return s.remove(p, c, key, link{}, muted)
 	}
-	return s.event(p, c, c.Op, c.Before, c.After, key, nil, muted)
+	return s.event(p, c, c.Op, c.Before, c.After, key, link{}, muted)
+}
+
+// link is the header by which one half of a change of a key names the other.
+type link struct {
+	name string
+	row  *cdc.Row // of the other half; nil for no link
 }
 
 // rekey writes an update that changes the key: a delete of the old one and a
 // create of the new one, each naming the other.
 func (s *stream) rekey(p *plan, c *Change, key []byte, muted bool) error {
-	a := s.publisher.arena
-	if muted {
-		if err := s.remove(p, c, nil, nil, true); err != nil {
-			return err
-		}
-		return s.event(p, c, cdc.OpCreate, nil, c.After, nil, nil, true)
+	var before []byte
+	if !muted && s.records == nil {
+		before = p.appendKey(s.publisher.arena, c.Before)
 	}
-	s.links[0] = kgo.RecordHeader{Key: headerNewKey, Value: p.appendLink(a, c.After)}
-	if err := s.remove(p, c, p.appendKey(a, c.Before), s.links[:], false); err != nil {
+	if err := s.remove(p, c, before, link{headerNewKey, c.After}, muted); err != nil {
 		return err
 	}
-	s.links[0] = kgo.RecordHeader{Key: headerOldKey, Value: p.appendLink(a, c.Before)}
-	return s.event(p, c, cdc.OpCreate, nil, c.After, key, s.links[:], false)
+	return s.event(p, c, cdc.OpCreate, nil, c.After, key, link{headerOldKey, c.Before}, muted)
 }
 
 // remove writes a delete and its tombstone, which is of the same version: it
 // says the same of the same row.
-func (s *stream) remove(p *plan, c *Change, key []byte, links []kgo.RecordHeader, muted bool) error {
-	if err := s.event(p, c, cdc.OpDelete, c.Before, nil, key, links, muted); err != nil || muted || !s.config.Tombstones {
+func (s *stream) remove(p *plan, c *Change, key []byte, to link, muted bool) error {
+	if err := s.event(p, c, cdc.OpDelete, c.Before, nil, key, to, muted); err != nil || muted || !s.config.Tombstones {
 		return err
 	}
-	return s.produce(p, key, nil, s.clock.prev, links)
+	if s.records != nil {
+		return s.records.tombstone(p, c.Before, s.clock.prev, to)
+	}
+	return s.produce(p, key, nil, s.clock.prev, to)
 }
 
 // event writes one envelope.
-func (s *stream) event(p *plan, c *Change, op cdc.Op, before, after *cdc.Row, key []byte, links []kgo.RecordHeader, muted bool) error {
+func (s *stream) event(p *plan, c *Change, op cdc.Op, before, after *cdc.Row, key []byte, to link, muted bool) error {
 	var tx *cdc.Transaction
 	if s.order != nil && s.inside {
 		if s.order.count == 0 && !muted {
@@ -208,17 +215,28 @@ func (s *stream) event(p *plan, c *Change, op cdc.Op, before, after *cdc.Row, ke
 	if muted {
 		return nil
 	}
+	if s.records != nil {
+		return s.records.change(p, &change{op: op, before: before, after: after, source: c.Source, seq: c.SourceSeq, row: c.Row,
+			nanos: p.processed(c, s.nanos), tx: tx, version: s.clock.next(), link: to})
+	}
 	p.event(c, s.nanos)
-	return s.produce(p, key, p.appendValue(s.publisher.arena, op, before, after, c.Row, tx), s.clock.next(), links)
+	return s.produce(p, key, p.appendValue(s.publisher.arena, op, before, after, c.Row, tx), s.clock.next(), to)
 }
 
 // produce writes a record of a table's topic.
-func (s *stream) produce(p *plan, key, value []byte, version int64, links []kgo.RecordHeader) error {
+func (s *stream) produce(p *plan, key, value []byte, version int64, to link) error {
 	a := s.publisher.arena
-	h := a.headerSlots(2 + len(links) + len(s.context))
+	n := 2
+	if to.row != nil {
+		n++
+	}
+	h := a.headerSlots(n + len(s.context))
 	h[0] = kgo.RecordHeader{Key: cdc.HeaderVersion, Value: a.version(version)}
 	h[1] = kgo.RecordHeader{Key: cdc.HeaderSchema, Value: p.schema}
-	copy(h[2+copy(h[2:], links):], s.context)
+	if to.row != nil {
+		h[2] = kgo.RecordHeader{Key: to.name, Value: p.appendLink(a, to.row)}
+	}
+	copy(h[n:], s.context)
 	if w := p.state.watch; w != nil && w.published != nil && key != nil {
 		w.published[string(key)] = struct{}{}
 	}
@@ -251,8 +269,11 @@ func (s *stream) plan(t *Table) (*plan, error) {
 
 // ready makes a table's topic ready and writes its schema.
 func (s *stream) ready(p *plan) error {
-	t := p.table
-	spec := topicSpec{name: t.Topic, role: roleOf(t, !s.skipped[cdc.OpTruncate]), ours: p.state.value.Keyed}
+	spec, ok := s.destination(p.table, p.state)
+	p.topic, p.exclusive = spec.name, ok && s.owners[spec.name] == p.table.ID()
+	if !ok {
+		return nil // the topics of records are made ready when they come
+	}
 	if err := s.topics.ensure(s.ctx, spec); err != nil {
 		return err
 	}
@@ -260,11 +281,40 @@ func (s *stream) ready(p *plan) error {
 		p.state.value.Keyed = keyed
 		s.tables.change(p.state)
 	}
-	if s.written[p.entry.Fingerprint] {
+	if s.records != nil {
+		return nil // it writes the schemas that records have behind the transforms
+	}
+	return s.writeEntry(p.entry)
+}
+
+// destination is the topic that a table's records go to; ok is false where
+// transforms decide that by record.
+func (s *stream) destination(t *Table, state *tableState) (spec topicSpec, ok bool) {
+	topic, ok := s.config.Transforms.Route(t.Topic)
+	if !ok {
+		return spec, false
+	}
+	switch owner, known := s.owners[topic]; {
+	case !known:
+		s.owners[topic] = t.ID()
+	case owner != t.ID() && s.config.Transforms.Chain != nil:
+		s.owners[topic] = "" // keys of several tables meet there
+	}
+	spec = topicSpec{name: topic, role: roleOf(t, !s.skipped[cdc.OpTruncate]), ours: state.value.Keyed}
+	if s.owners[topic] == "" && spec.role == roleKeyed {
+		spec.role = roleRouted
+	}
+	return spec, true
+}
+
+// writeEntry writes an entry of the schema topic, in the Kafka transaction that
+// uses it, unless this run did.
+func (s *stream) writeEntry(e *json.SchemaEntry) error {
+	if s.written[e.Fingerprint] {
 		return nil
 	}
-	s.written[p.entry.Fingerprint] = true
-	return s.publisher.produce(kafka.SchemaTopic(s.config.Prefix), p.schema, p.entry.Marshal(), nil)
+	s.written[e.Fingerprint] = true
+	return s.publisher.produce(kafka.SchemaTopic(s.config.Prefix), []byte(e.Fingerprint), e.Marshal(), nil)
 }
 
 // span ends a Kafka transaction within a large source transaction.
@@ -331,7 +381,7 @@ func (s *stream) Schema(c *SchemaChange) error {
 		if err != nil {
 			return err
 		}
-		if err := s.event(p, t, cdc.OpTruncate, nil, nil, nil, nil, false); err != nil {
+		if err := s.event(p, t, cdc.OpTruncate, nil, nil, nil, link{}, false); err != nil {
 			return err
 		}
 	}
@@ -424,6 +474,11 @@ func (s *stream) boundary(drained bool) error {
 // end stores the offset, and what goes with it, in the open Kafka transaction
 // (or in one of its own) and commits it.
 func (s *stream) end() error {
+	if s.records != nil {
+		if err := s.records.flush(); err != nil {
+			return err
+		}
+	}
 	if !s.inside {
 		s.collect()
 	}

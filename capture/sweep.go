@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weir-cdc/weir/internal/cdc"
+	"github.com/weir-cdc/weir/internal/cdc/json"
 )
 
 // sweepKeys is how many keys a sweep holds in memory at a time; a partition of
@@ -52,6 +53,10 @@ func (s *stream) resweep(t *Table) error {
 		return nil
 	}
 	v := &p.state.value
+	if !p.sweepable(s.config) {
+		s.log.Warn("rows are gone without events, and transforms change the keys or topics of the table's records: they keep them", zap.String("table", t.ID()))
+		return nil
+	}
 	if v.Phase == tableNoData && !s.config.Filter.Snapshot(t) {
 		s.log.Warn("rows of a table that takes no part in snapshots are gone without events: its topic keeps them", zap.String("table", t.ID()))
 		return nil
@@ -103,7 +108,7 @@ func (n *snapshot) advanceSweep(s *stream) error {
 func (n *snapshot) finishSweep(s *stream) {
 	w := n.sweep
 	n.sweep = nil
-	n.log.Info("swept topic", zap.String("topic", w.plan.table.Topic), zap.Int("deleted", w.deleted))
+	n.log.Info("swept topic", zap.String("topic", w.plan.topic), zap.Int("deleted", w.deleted))
 	w.state.watch.published = nil
 	n.unwatch(w.state)
 	n.done(s, w.state)
@@ -136,6 +141,9 @@ func (n *snapshot) delete(s *stream, w *sweep, keys [][]byte) error {
 	if len(keys) == 0 || s.skipped[cdc.OpDelete] {
 		return nil
 	}
+	if s.records != nil {
+		return n.deleteRecords(s, w, keys)
+	}
 	source := n.sources[w.state.id]
 	*source.Value("snapshot") = cdc.String([]byte("false"))
 	w.plan.enveloper.Begin(source, s.nanos())
@@ -147,13 +155,46 @@ func (n *snapshot) delete(s *stream, w *sweep, keys [][]byte) error {
 		}
 		a := s.publisher.arena
 		value := w.plan.appendValue(a, cdc.OpDelete, nil, nil, 0, nil)
-		if err := s.produce(w.plan, a.copy(key), value, s.clock.next(), nil); err != nil {
+		if err := s.produce(w.plan, a.copy(key), value, s.clock.next(), link{}); err != nil {
 			return err
 		}
 		if s.config.Tombstones {
-			if err := s.produce(w.plan, a.copy(key), nil, s.clock.prev, nil); err != nil {
+			if err := s.produce(w.plan, a.copy(key), nil, s.clock.prev, link{}); err != nil {
 				return err
 			}
+		}
+		w.deleted++
+		if err := n.full(s); err != nil {
+			return err
+		}
+	}
+	n.metrics.swept(len(keys))
+	return nil
+}
+
+// sweepable reports whether the keys in the table's topic are the table's own,
+// as the source has them, and of no other table.
+func (p *plan) sweepable(c *Config) bool {
+	return p.topic != "" && p.exclusive && c.KeyForm == FormJSON
+}
+
+// deleteRecords writes the deletes as records that pass the transforms.
+func (n *snapshot) deleteRecords(s *stream, w *sweep, keys [][]byte) error {
+	if err := s.records.flush(); err != nil { // what waits is written, then, and known to be
+		return err
+	}
+	s.clock.begin(s.now().UnixMilli())
+	reader := json.NewReader(w.plan.entry)
+	for _, key := range keys {
+		if _, written := w.state.watch.published[string(key)]; written {
+			continue
+		}
+		var m json.Message
+		if err := reader.ReadKey(&m, key); err != nil {
+			return fmt.Errorf("sweeping topic %s: %w", w.plan.topic, err)
+		}
+		if err := s.records.gone(w.plan, m.Key, n.sources[w.state.id]); err != nil {
+			return err
 		}
 		w.deleted++
 		if err := n.full(s); err != nil {
@@ -173,7 +214,7 @@ func (n *snapshot) sweepLoop(ctx context.Context) error {
 				if ctx.Err() != nil {
 					return nil
 				}
-				return fmt.Errorf("sweeping topic %s: %w", w.plan.table.Topic, err)
+				return fmt.Errorf("sweeping topic %s: %w", w.plan.topic, err)
 			}
 		case <-ctx.Done():
 			return nil
@@ -183,7 +224,7 @@ func (n *snapshot) sweepLoop(ctx context.Context) error {
 
 // search finds the keys that are gone, partition by partition.
 func (n *snapshot) search(ctx context.Context, w *sweep) error {
-	topic := w.plan.table.Topic
+	topic := w.plan.topic
 	admin := kadm.NewClient(n.kafka)
 	starts, err := admin.ListStartOffsets(ctx, topic)
 	if err != nil {
@@ -229,7 +270,7 @@ func (n *snapshot) found(ctx context.Context, w *sweep, b sweepBatch) error {
 // too many to hold.
 func (n *snapshot) pass(ctx context.Context, w *sweep, partition int32, from, to int64, passes, pass uint64) (keys [][]byte, full bool, err error) {
 	live := map[string]struct{}{}
-	err = scan(ctx, n.kafka, w.plan.table.Topic, partition, from, to, true, func(r *kgo.Record) error {
+	err = scan(ctx, n.kafka, w.plan.topic, partition, from, to, true, func(r *kgo.Record) error {
 		select {
 		case <-w.stop:
 			return errRetry
@@ -266,7 +307,8 @@ func headerVersion(r *kgo.Record) int64 {
 }
 
 // isDelete reports whether a record's value says that its key is gone: a
-// tombstone, or a delete's envelope, at whose end its operation stands.
+// tombstone, a delete's envelope, at whose end its operation stands, or an
+// unwrapped one that says so.
 func isDelete(value []byte) bool {
 	const tail = 256
 	if value == nil {
@@ -274,5 +316,5 @@ func isDelete(value []byte) bool {
 	}
 	end := value[max(0, len(value)-tail):]
 	at := bytes.LastIndex(end, []byte(`"op":"`))
-	return at >= 0 && at+6 < len(end) && end[at+6] == 'd'
+	return at >= 0 && at+6 < len(end) && end[at+6] == 'd' || bytes.Contains(end, []byte(`"__deleted":"true"`))
 }

@@ -27,6 +27,10 @@ const (
 	// roleKeyless has records without a key, which a compacted topic refuses
 	// together with the whole transaction they are part of.
 	roleKeyless
+	// roleRouted has records that transforms send there, of several tables or of
+	// some of their rows: it cannot be shown to hold every live key, so that a
+	// new one deletes by age; one that exists may have any policy.
+	roleRouted
 )
 
 // topicSpec is a topic that is about to be written to.
@@ -55,7 +59,7 @@ func newTopicKeeper(client *kgo.Client, config TopicConfig, log *zap.Logger) *to
 // has reports whether the topic is known to be ready for role.
 func (k *topicKeeper) has(name string, role topicRole) bool {
 	r, ok := k.ready[name]
-	return ok && r == role
+	return ok && (r == role || role == roleRouted)
 }
 
 // ensure makes topics ready to be written to: it creates those that are
@@ -130,6 +134,7 @@ func (k *topicKeeper) settle(ctx context.Context, mismatches []kafka.Mismatch, s
 			if err == nil {
 				k.log.Warn("altered topic", zap.String("topic", m.Topic), zap.String("setting", m.Config), zap.String("from", m.Has), zap.String("to", m.Want))
 			}
+		case s.role == roleRouted:
 		case policy && s.role != roleKeyed && (s.role == roleState || strings.Contains(m.Has, "compact")):
 			errs = append(errs, fmt.Errorf("topic %s has cleanup.policy=%s and needs %s%s: set topic.policy.alter=true, or run %s", m.Topic, m.Has, m.Want, whyPolicy(s.role), m.Command()))
 		case policy || s.role == roleKeyed && m.Config != "retention.ms":
@@ -178,4 +183,16 @@ func (k *topicKeeper) grouped(t kafka.Topic) kafka.Topic {
 		break
 	}
 	return t
+}
+
+// maxTopic is how long Kafka lets a topic's name be.
+const maxTopic = 249
+
+// validTopic says what keeps Kafka from having a topic of a name that a
+// transform made.
+func validTopic(name string) error {
+	if name == "" || name == "." || name == ".." || len(name) > maxTopic || checkPrefix(name) != nil {
+		return fmt.Errorf("routing to topic %q: want 1 to %d letters, digits, dots, hyphens and underscores", name, maxTopic)
+	}
+	return nil
 }

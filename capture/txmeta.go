@@ -64,7 +64,6 @@ func (t *transactions) next(p *plan, id []byte) *cdc.Transaction {
 
 // write writes BEGIN or END of the stream's transaction.
 func (t *transactions) write(s *stream, status string) error {
-	a := s.publisher.arena
 	t.keyRow.Reset(transactionKeySchema)
 	t.keyRow.Values[0] = cdc.String(s.tx.ID)
 	r := &t.row
@@ -74,6 +73,10 @@ func (t *transactions) write(s *stream, status string) error {
 		r.Values[2] = cdc.Int(t.count)
 		r.Values[3] = t.collections(r)
 	}
+	if s.records != nil {
+		return s.records.other(t.topic, &t.keyRow, r, false)
+	}
+	a := s.publisher.arena
 	return s.publisher.produce(t.topic, a.keep(t.key.Append(a.tail(256), &t.keyRow)), a.keep(t.value.Append(a.tail(512), r)), nil)
 }
 

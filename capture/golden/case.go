@@ -24,6 +24,8 @@ type Case struct {
 	Meta       Meta
 	// Records are every record of every topic, by partition in offset order.
 	Records []Record
+
+	streamed map[partition]int // how many of a partition were taken for the stream's, where records do not say so
 }
 
 // Meta is what was known of the server when the case was recorded.
@@ -56,7 +58,7 @@ func (c *Case) Prefix() string { return c.Properties["topic.prefix"] }
 
 // Load reads the case of a folder.
 func Load(dir string) (*Case, error) {
-	c := &Case{Name: filepath.Base(dir), Dir: dir}
+	c := &Case{Name: filepath.Base(dir), Dir: dir, streamed: map[partition]int{}}
 	var connector struct{ Config map[string]string }
 	err := readJSON(filepath.Join(dir, "connector.json"), &connector)
 	if err == nil {

@@ -165,6 +165,20 @@ var exceptions = []exception{
 		},
 	},
 	{
+		name: "deletes as tombstones", reason: "Debezium writes the text null, or one with a schema, where a transform leaves no value; it is a real tombstone",
+		cases: cases{"smt-*", "mariadb-smt-*"},
+		applies: func(_ *comparison, d *Difference) bool {
+			return d.Path == "value" && d.Got == "(null)" && payload(d.Want) == "null"
+		},
+	},
+	{
+		name: "older options of unwrapping", reason: "Debezium 3 takes drop.tombstones and delete.handling.mode and ignores them; they do what they are documented to",
+		cases: cases{"smt-unwrap-old-*"},
+		applies: func(_ *comparison, d *Difference) bool {
+			return d.Path == "value.__deleted" && d.Want == "" && d.Got == `"false"` || d.Path == "value" && payload(d.Want) == "null"
+		},
+	},
+	{
 		name: "last before empty tables", reason: "rows of a table without a key are published while the stream waits, before it is known that the tables behind it are empty",
 		cases: cases{"keys-message-key"},
 		applies: func(_ *comparison, d *Difference) bool {
@@ -184,7 +198,7 @@ var exceptions = []exception{
 // difference lies. Without an inline schema any column may be of the type.
 func (d *Difference) isType(what, is string) bool {
 	row, column, _ := strings.Cut(strings.TrimPrefix(d.place(), "value."), ".")
-	if column == "" || d.want == nil || d.want.Value == nil {
+	if d.want == nil || d.want.Value == nil || column == "" && !d.want.isFlat() {
 		return false
 	}
 	schema := member(*d.want.Value, "schema")
@@ -192,6 +206,9 @@ func (d *Difference) isType(what, is string) bool {
 		return true
 	}
 	got := member(fieldOf(fieldOf(schema, row), column), what)
+	if column == "" {
+		got = member(fieldOf(schema, row), what)
+	}
 	return got == is || got == strconv.Quote(is)
 }
 

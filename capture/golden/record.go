@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -77,6 +78,78 @@ func (r *Record) part() Part {
 		return PartStream
 	}
 	return PartSnapshot
+}
+
+// isFlat reports whether a record's value is a row without its source block, as
+// transforms and converters leave it.
+func (r *Record) isFlat() bool {
+	return r.Value != nil && member(payload(*r.Value), "source", "snapshot") == ""
+}
+
+// flat are the partitions of a case in which records do not say which part they
+// are of. Those of the snapshot are in front of those of the stream.
+func (k *comparison) flat(records []Record) map[partition]bool {
+	out := map[partition]bool{}
+	for i := range records {
+		r := &records[i]
+		if r.isFlat() && r.Topic != k.topics.transactions && r.Topic != k.topics.heartbeats {
+			out[partition{r.Topic, r.Partition}] = true
+		}
+	}
+	return out
+}
+
+// ours are the capture's records of the part: those that say so, and those that
+// do not say which.
+func (k *comparison) ours(got []Record) []Record {
+	flat := k.flat(k.c.Records)
+	var out []Record
+	for i := range got {
+		if flat[partition{got[i].Topic, got[i].Partition}] || got[i].part() == k.part {
+			out = append(out, got[i])
+		}
+	}
+	return out
+}
+
+// ofPart are Debezium's records of the part, of which got are ours.
+func (k *comparison) ofPart(all, got []Record) []Record {
+	flat, seen := k.flat(all), map[partition]int{}
+	ours, total := k.counts(got, missingOfDebezium), k.counts(all, wrongOfDebezium)
+	var out []Record
+	for i := range all {
+		p := partition{all[i].Topic, all[i].Partition}
+		if !flat[p] || k.applies(wrongOfDebezium, &all[i]) {
+			out = append(out, of(k.part, all[i:i+1])...)
+			continue
+		}
+		seen[p]++
+		behind := total[p] - seen[p] + 1 // records from this one on
+		switch {
+		case k.part == PartStream && behind <= ours[p]:
+			k.c.streamed[p]++
+			out = append(out, all[i])
+		case k.part == PartSnapshot && behind > k.c.streamed[p]:
+			out = append(out, all[i])
+		}
+	}
+	return out
+}
+
+// counts are how many records partitions have, without those that an exception
+// of the list takes out.
+func (k *comparison) counts(records []Record, list []recordException) map[partition]int {
+	out := map[partition]int{}
+	for i := range records {
+		if !k.applies(list, &records[i]) {
+			out[partition{records[i].Topic, records[i].Partition}]++
+		}
+	}
+	return out
+}
+
+func (k *comparison) applies(list []recordException, r *Record) bool {
+	return slices.ContainsFunc(list, func(e recordException) bool { return e.of(k.c) && e.applies(k, r) })
 }
 
 // of are the records of a part.

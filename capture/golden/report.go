@@ -13,6 +13,9 @@ type Report struct {
 	// Stream and Snapshot count the records of Debezium's that were compared,
 	// Beyond ours that came after a connector of Debezium's had died.
 	Stream, Snapshot, Beyond int
+	// Unwritten counts those that a capture which failed like Debezium's
+	// connector, at the same record, had not committed.
+	Unwritten int
 	// Excepted counts what differs as documented.
 	Excepted []Excepted
 	// Differences are the first that are not, as many as were asked for; Err says
@@ -66,6 +69,9 @@ func (r *Report) String() string {
 	fmt.Fprintf(&b, "%s  %s: %d records of the stream, %d of the snapshot (%.1f s)\n", verdict, r.Case, r.Stream, r.Snapshot, r.Took.Seconds())
 	if r.Beyond > 0 {
 		fmt.Fprintf(&b, "  %d records more than Debezium, whose connector died\n", r.Beyond)
+	}
+	if r.Unwritten > 0 {
+		fmt.Fprintf(&b, "  %d records fewer than Debezium: both died of a transform, and what was not complete was not committed\n", r.Unwritten)
 	}
 	for _, e := range r.Excepted {
 		fmt.Fprintf(&b, "  %d × %s: %s\n", e.Count, e.Name, e.Reason)

@@ -64,8 +64,8 @@ func (c *Case) compareSnapshot(ctx context.Context, server Server, log *zap.Logg
 	if err != nil {
 		return err
 	}
-	k := &comparison{c: c, part: PartSnapshot, topics: r.topics(), report: report}
-	k.run(of(PartSnapshot, c.Records), of(PartSnapshot, got))
+	k := &comparison{c: c, part: PartSnapshot, topics: r.topics(), report: report, failed: r.failed}
+	k.run(k.ofPart(c.Records, got), k.ours(got))
 	return nil
 }
 

@@ -32,8 +32,8 @@ func (c *Case) CompareStream(ctx context.Context, log *zap.Logger, report *Repor
 	if err != nil {
 		return err
 	}
-	k := &comparison{c: c, part: PartStream, topics: r.topics(), report: report}
-	k.run(of(PartStream, c.Records), of(PartStream, got))
+	k := &comparison{c: c, part: PartStream, topics: r.topics(), report: report, failed: r.failed}
+	k.run(k.ofPart(c.Records, got), k.ours(got))
 	return nil
 }
 

@@ -66,7 +66,7 @@ func (m *main) Check(ctx context.Context) error { return m.Validate(ctx) }
 // Run captures until ctx ends. What starting again cannot mend is a Halt.
 func (m *main) Run(ctx context.Context) error {
 	err := m.Capture.Run(ctx)
-	if errors.Is(err, capture.ErrNoContinuity) || errors.Is(err, capture.ErrResume) {
+	if errors.Is(err, capture.ErrNoContinuity) || errors.Is(err, capture.ErrResume) || errors.Is(err, capture.ErrTransform) {
 		return &service.Halt{Err: err}
 	}
 	return err
