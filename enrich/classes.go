@@ -10,6 +10,7 @@ var Classes = transform.Classes{
 	Transforms: transform.Merge(
 		connectTransforms,
 		debeziumTransforms,
+		lookupTransforms,
 		geoTransforms,
 	),
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/weir-cdc/weir/cmd/internal/sinks"
 	"github.com/weir-cdc/weir/cmd/internal/topology"
 	"github.com/weir-cdc/weir/consumers"
+	"github.com/weir-cdc/weir/enrich"
 	"github.com/weir-cdc/weir/internal/admin"
 	"github.com/weir-cdc/weir/internal/service"
 	"github.com/weir-cdc/weir/redis"
@@ -37,8 +38,8 @@ type main struct {
 }
 
 func newMain(env service.Environment) (service.Main, error) {
-	runtime, errRuntime := sinks.NewRuntime(env.Values)
 	cfg, errSink := redis.NewConfig(env.Values)
+	runtime, errRuntime := sinks.NewRuntime(env.Values, server(cfg))
 	topology.Say(env.Values, topology.SharedKeys(env.Values))
 	if err := errors.Join(errRuntime, errSink); err != nil {
 		return nil, err
@@ -48,6 +49,13 @@ func newMain(env service.Environment) (service.Main, error) {
 	options.Writer, options.Limits.Records, options.Limits.Bytes = sink, cfg.BatchSize, batchBytes
 	runner, err := consumers.New(options)
 	return &main{runner, sink}, err
+}
+
+// server is the sink's own, for look-ups that name no other.
+func server(c redis.Config) enrich.RedisServer {
+	return enrich.RedisServer{
+		Hosts: c.Hosts, User: c.User, Password: c.Password, DB: c.DB, TLS: c.TLS, Cluster: c.Cluster, Connections: c.Pool,
+	}
 }
 
 // Check looks at Kafka and Redis.

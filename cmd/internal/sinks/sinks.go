@@ -45,12 +45,17 @@ type Runtime struct {
 	chain  *transform.Chain
 }
 
-// NewRuntime reads the configuration of the runtime and the transforms. The
-// error joins all that is wrong.
-func NewRuntime(v *config.Values) (Runtime, error) {
+// NewRuntime reads the configuration of the runtime and the transforms. Look-ups
+// that name no server ask the sink's Kafka, or the Redis that the sink lends.
+// The error joins all that is wrong.
+func NewRuntime(v *config.Values, lent ...enrich.RedisServer) (Runtime, error) {
 	cfg, errConfig := consumers.NewConfig(v)
 	meant(v, &cfg)
-	chain, errChain := transform.New(v, routing.Classes, enrich.Classes)
+	servers := enrich.LookupServers{Kafka: &cfg.Source}
+	if len(lent) > 0 {
+		servers.Redis = &lent[0]
+	}
+	chain, errChain := transform.New(v, enrich.Lookups(servers), routing.Classes, enrich.Classes)
 	return Runtime{Config: cfg, Linger: v.Duration("linger.ms"), chain: chain}, errors.Join(errConfig, errChain)
 }
 
