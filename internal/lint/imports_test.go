@@ -43,6 +43,7 @@ var rules = []rule{
 	{path: "internal/compare", may: append([]string{"internal/kafka"}, words...), tests: []string{"elasticsearch", "redis", "lake"}},
 	{path: "internal/lint"},
 	{path: "routing", may: append([]string{"routing", "internal/expression"}, words...), tests: []string{"enrich"}},
+	{path: "enrich/plugin/plugintest", may: append([]string{"enrich", "routing"}, words...)},
 	{path: "enrich", may: append([]string{"enrich", "internal/kafka", "internal/expression"}, words...), tests: []string{"routing"}},
 	{path: "elasticsearch", may: append([]string{"elasticsearch"}, words...), tests: []string{"consumers/sinktest"}},
 	{path: "redis", may: append([]string{"redis"}, words...), tests: []string{"consumers/sinktest"}},
@@ -55,6 +56,7 @@ var rules = []rule{
 	{path: "cmd", may: []string{""}},
 	{path: "deploy/local/servers"},
 	{path: "deploy", may: []string{"deploy", "internal", "cmd"}},
+	{path: "docs/examples/gotransform", may: []string{"docs/examples/gotransform", "cmd/run", "enrich/plugin"}},
 	{path: "e2e", may: []string{""}},
 }
 
