@@ -8,10 +8,11 @@ import "github.com/weir-cdc/weir/internal/transform"
 // is beside what it names.
 var Classes = transform.Classes{
 	Transforms: transform.Merge(
-		connectTransforms,
 		debeziumTransforms,
+		connectTransforms,
 		lookupTransforms,
 		geoTransforms,
+		calculationTransforms,
 	),
 }
 
