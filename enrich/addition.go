@@ -2,50 +2,171 @@ package enrich
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/weir-cdc/weir/internal/cdc"
 	"github.com/weir-cdc/weir/internal/cdc/json"
+	"github.com/weir-cdc/weir/internal/transform"
 )
 
 // addition is one field or header that ExtractNewRecordState takes from the
-// envelope around a row.
-type addition struct {
-	field cdc.Field
-	name  string // the member's name in its block
-	value func(e *cdc.Envelope, row *cdc.Row, name string) (cdc.Value, error)
+// envelope around a row: the member name of block, which is empty for the
+// envelope itself.
+type addition struct{ as, block, name string }
+
+// The blocks of an envelope.
+const (
+	blockSource      = "source"
+	blockTransaction = "transaction"
+	blockBefore      = "before"
+	blockAfter       = "after"
+)
+
+// additions reads a list such as op,source.ts_ms:changed_at.
+func additions(o *transform.Options, property string) []addition {
+	prefix := o.Text(property+".prefix", "__")
+	var out []addition
+	for _, item := range o.List(property) {
+		name, as, renamed := strings.Cut(item, ":")
+		if !renamed {
+			as = strings.ReplaceAll(name, ".", "_")
+		}
+		a, ok := newAddition(name, prefix+as)
+		if !ok {
+			o.Fail(property, "names of op, ts_ms, ts_us, ts_ns, transaction.<field>, source.<field>, before.<field>, after.<field> or fields of the source block; "+name+" is none")
+			continue
+		}
+		out = append(out, a)
+	}
+	return out
 }
 
-// newAddition resolves a name as Debezium does: op and ts_* are the
-// envelope's, id and the orders the transaction's, everything else the source
-// block's.
+// newAddition resolves a name as Debezium does: op and ts_* are the envelope's,
+// id and the orders the transaction's, everything else the source block's.
 func newAddition(name, as string) (addition, bool) {
-	a := addition{field: cdc.Field{Name: as, Optional: true}, name: name}
 	block, member, qualified := strings.Cut(name, ".")
-	if qualified {
-		a.name = member
-	}
-	switch {
-	case !qualified && name == "op":
-		a.field.Type, a.value = cdc.Text, opValue
-	case !qualified && (name == "ts_ms" || name == "ts_us" || name == "ts_ns"):
-		a.field.Type, a.value = cdc.Int64, timeValue
-	case !qualified && isTransactionMember(name) || block == "transaction" && isTransactionMember(member):
-		a.field.Type, a.value = cdc.Int64, transactionValue
-		if a.name == "id" {
-			a.field.Type = cdc.Text
+	if !qualified {
+		block, member = blockSource, name
+		if isTransactionMember(name) {
+			block = blockTransaction
+		} else if isEnvelopeMember(name) {
+			block = ""
 		}
-	case !qualified || block == "source":
-		a.field.Type, a.value = sourceType(a.name), sourceValue
-	default:
-		return a, false
 	}
-	return a, a.name != ""
+	ok := member != ""
+	switch block {
+	case blockTransaction:
+		ok = isTransactionMember(member)
+	case "", blockSource, blockBefore, blockAfter:
+	default:
+		ok = false
+	}
+	return addition{as: as, block: block, name: member}, ok
+}
+
+func isEnvelopeMember(name string) bool {
+	return name == "op" || name == "ts_ms" || name == "ts_us" || name == "ts_ns"
 }
 
 func isTransactionMember(name string) bool {
 	return name == "id" || name == "total_order" || name == "data_collection_order"
+}
+
+// around is what a row's envelope is made of; the pointers tell whether what
+// was resolved for another counts for it.
+type around struct {
+	row    *cdc.Schema
+	source *cdc.Schema // nil for a source block that was read from JSON
+	whole  *cdc.Schema // of the envelope as a row, nil if no transform saw it so
+}
+
+// resolved is an addition of envelopes that are alike.
+type resolved struct {
+	field cdc.Field
+	value func(e *cdc.Envelope, whole *cdc.Row, into *cdc.Row) (cdc.Value, error)
+}
+
+// resolve reports false for a member that such envelopes do not have: then it
+// is not added.
+func (a addition) resolve(in around) (r resolved, ok bool) {
+	name := a.name
+	r.field = cdc.Field{Name: a.as, Type: cdc.Int64, Optional: true}
+	switch a.block {
+	case "":
+		if name == "op" {
+			r.field.Type = cdc.Text
+		}
+		r.value = func(e *cdc.Envelope, _, _ *cdc.Row) (cdc.Value, error) { return envelopeValue(e, name), nil }
+	case blockTransaction:
+		if name == "id" {
+			r.field.Type = cdc.Text
+		}
+		r.value = func(e *cdc.Envelope, _, _ *cdc.Row) (cdc.Value, error) {
+			return transactionValue(&e.Transaction, name), nil
+		}
+	case blockBefore, blockAfter:
+		return a.resolveState(in)
+	default:
+		return a.resolveSource(in)
+	}
+	return r, true
+}
+
+// like is f as an addition.
+func (a addition) like(f *cdc.Field) cdc.Field {
+	out := *f
+	out.Name, out.Optional, out.Default = a.as, true, nil
+	return out
+}
+
+// resolveSource looks a name up in the source block, or else among what
+// transforms have put beside it in the envelope.
+func (a addition) resolveSource(in around) (r resolved, ok bool) {
+	if in.source != nil {
+		if at := in.source.Index([]byte(a.name)); at >= 0 {
+			value := func(e *cdc.Envelope, _, into *cdc.Row) (cdc.Value, error) { return into.Copy(e.Source.Values[at]), nil }
+			return resolved{a.like(&in.source.Fields[at]), value}, true
+		}
+	}
+	if in.whole != nil {
+		if at := in.whole.Index([]byte(a.name)); at >= 0 {
+			value := func(_ *cdc.Envelope, whole, into *cdc.Row) (cdc.Value, error) {
+				return into.Copy(whole.Values[at]), nil
+			}
+			return resolved{a.like(&in.whole.Fields[at]), value}, true
+		}
+	}
+	if in.source != nil {
+		return r, false
+	}
+	field := cdc.Field{Name: a.as, Type: sourceType(a.name), Optional: true}
+	value := func(e *cdc.Envelope, _, into *cdc.Row) (cdc.Value, error) { return sourceValue(e, into, a.name) }
+	return resolved{field, value}, true
+}
+
+// resolveState looks a name up in the row before or after.
+func (a addition) resolveState(in around) (r resolved, ok bool) {
+	if in.row == nil {
+		return r, false
+	}
+	at := in.row.Index([]byte(a.name))
+	if at < 0 {
+		return r, false
+	}
+	value := func(e *cdc.Envelope, _, into *cdc.Row) (cdc.Value, error) {
+		state := e.After
+		if a.block == blockBefore {
+			state = e.Before
+		}
+		if state == nil {
+			return cdc.Value{}, nil
+		}
+		if v := state.Value(a.name); v != nil {
+			return into.Copy(*v), nil
+		}
+		return cdc.Value{}, nil
+	}
+	return resolved{a.like(&in.row.Fields[at]), value}, true
 }
 
 // sourceType is the type of a member of the source blocks of Debezium's
@@ -60,58 +181,50 @@ func sourceType(name string) cdc.Type {
 	return cdc.Text
 }
 
-var deletedTexts = map[bool][]byte{true: []byte("true"), false: []byte("false")}
-
-func deletedValue(e *cdc.Envelope, _ *cdc.Row, _ string) (cdc.Value, error) {
-	return cdc.String(deletedTexts[e.Op == cdc.OpDelete]), nil
-}
-
-func opValue(e *cdc.Envelope, row *cdc.Row, _ string) (cdc.Value, error) {
-	b := row.Alloc(1)
-	b[0] = byte(e.Op)
-	return cdc.String(b), nil
-}
-
-func timeValue(e *cdc.Envelope, _ *cdc.Row, name string) (cdc.Value, error) {
-	switch {
-	case name == "ts_us" && e.Micros != 0:
-		return cdc.Int(e.Micros), nil
-	case name == "ts_ns" && e.Nanos != 0:
-		return cdc.Int(e.Nanos), nil
-	case name == "ts_ms" && e.Millis != 0:
-		return cdc.Int(e.Millis), nil
+// opTexts has every operation's letter at its place.
+var opTexts = func() (texts [256]byte) {
+	for i := range texts {
+		texts[i] = byte(i)
 	}
-	return cdc.Value{}, nil
+	return texts
+}()
+
+func envelopeValue(e *cdc.Envelope, name string) cdc.Value {
+	switch {
+	case name == "op":
+		return cdc.String(opTexts[e.Op:][:1:1])
+	case name == "ts_us" && e.Micros != 0:
+		return cdc.Int(e.Micros)
+	case name == "ts_ns" && e.Nanos != 0:
+		return cdc.Int(e.Nanos)
+	case name == "ts_ms" && e.Millis != 0:
+		return cdc.Int(e.Millis)
+	}
+	return cdc.Value{}
 }
 
-func transactionValue(e *cdc.Envelope, _ *cdc.Row, name string) (cdc.Value, error) {
-	t := &e.Transaction
+func transactionValue(t *cdc.Transaction, name string) cdc.Value {
 	switch {
 	case len(t.ID) == 0:
-		return cdc.Value{}, nil
+		return cdc.Value{}
 	case name == "id":
-		return cdc.String(t.ID), nil
+		return cdc.String(t.ID)
 	case name == "total_order":
-		return cdc.Int(t.TotalOrder), nil
+		return cdc.Int(t.TotalOrder)
 	}
-	return cdc.Int(t.CollectionOrder), nil
+	return cdc.Int(t.CollectionOrder)
 }
 
-func sourceValue(e *cdc.Envelope, row *cdc.Row, name string) (cdc.Value, error) {
-	switch {
-	case name == "ts_ms" && e.SourceMillis != 0:
+// sourceValue reads a member of a source block that is JSON.
+func sourceValue(e *cdc.Envelope, into *cdc.Row, name string) (cdc.Value, error) {
+	if name == "ts_ms" && e.SourceMillis != 0 {
 		return cdc.Int(e.SourceMillis), nil
-	case e.Source != nil:
-		if v := e.Source.Value(name); v != nil {
-			return row.Copy(*v), nil
-		}
-		return cdc.Value{}, nil
 	}
 	text := json.Member(e.SourceJSON, name)
 	if text == nil {
 		return cdc.Value{}, nil
 	}
-	v, err := json.ReadAny(row, text)
+	v, err := json.ReadAny(into, text)
 	if err != nil {
 		return v, fmt.Errorf("reading source.%s: %w", name, err)
 	}
@@ -119,20 +232,4 @@ func sourceValue(e *cdc.Envelope, row *cdc.Row, name string) (cdc.Value, error) 
 		return cdc.String(text), nil // a number or a block under a name that usually is text
 	}
 	return v, nil
-}
-
-// text is the addition as a header's content: JSON's text for numbers, the bare
-// text for strings, null where there is none.
-func (a *addition) text(e *cdc.Envelope) ([]byte, error) {
-	var scratch cdc.Row
-	v, err := a.value(e, &scratch, a.name)
-	switch {
-	case err != nil:
-		return nil, err
-	case v.IsNull():
-		return []byte("null"), nil
-	case v.Kind() == cdc.KindInt:
-		return strconv.AppendInt(nil, v.Int(), 10), nil
-	}
-	return v.Bytes(), nil
 }

@@ -1,9 +1,11 @@
 package enrich
 
 import (
-	"strings"
+	"bytes"
+	"fmt"
 
 	"github.com/weir-cdc/weir/internal/cdc"
+	"github.com/weir-cdc/weir/internal/cdc/json"
 	"github.com/weir-cdc/weir/internal/transform"
 )
 
@@ -45,31 +47,42 @@ const (
 type unwrap struct {
 	deletes    deletes
 	tombstones bool // incoming tombstones are kept
+	replace    bool // replace.null.with.default
 	fields     []addition
 	headers    []addition
 	routeBy    string
-	extended   map[*cdc.Schema]*extension
+	routes     map[string]string // topics by the text of the field
+	text       []byte
+	drops      dropping
+
+	extensions map[around]*extension
+	last       around
+	extension  *extension // of last
 }
 
-// extension is a row schema with the added fields behind its own.
+// extension is what is added to rows and records of envelopes that are alike.
 type extension struct {
-	schema *cdc.Schema
-	at     []int
+	schema  *cdc.Schema // the row's, with what is added behind
+	deleted int         // where __deleted is, −1 for nowhere
+	own     int         // fields before those of add.fields
+	fields  []resolved
+	at      []int // of fields
+	headers []resolved
+	bare    []*cdc.Schema // of headers
+	nulls   defaults
 }
 
 // deletedField is what the rewrite modes add.
 const deletedField = "__deleted"
 
 func newUnwrap(o *transform.Options) transform.Transform {
-	t := &unwrap{extended: map[*cdc.Schema]*extension{}, routeBy: o.Text("route.by.field", "")}
+	t := &unwrap{
+		extensions: map[around]*extension{}, routes: map[string]string{},
+		routeBy: o.Text("route.by.field", ""), replace: replaceNulls(o), drops: newDropping(o),
+	}
 	t.readModes(o)
 	t.fields = additions(o, "add.fields")
 	t.headers = additions(o, "add.headers")
-	if t.deletes == deletesRewrite {
-		t.fields = append(t.fields, addition{
-			field: cdc.Field{Name: deletedField, Type: cdc.Text, Optional: true}, value: deletedValue,
-		})
-	}
 	return t
 }
 
@@ -101,8 +114,13 @@ func (t *unwrap) readModes(o *transform.Options) {
 
 // Apply unwraps r. A record that is no envelope passes as it is.
 func (t *unwrap) Apply(r *cdc.Record) (keep bool, err error) {
-	transform.Unwrapped(r)
+	var whole *cdc.Row
+	if r.Wrapped {
+		whole = r.Value
+		transform.Unwrapped(r)
+	}
 	if r.Tombstone {
+		t.addTombstoneHeaders(r)
 		return t.tombstones, nil
 	}
 	e := r.Envelope
@@ -118,44 +136,120 @@ func (t *unwrap) Apply(r *cdc.Record) (keep bool, err error) {
 			return false, nil
 		}
 	}
-	if err := t.addHeaders(r); err != nil {
+	x := t.extensionOf(e, row, whole)
+	if err := t.addHeaders(r, x, row, whole); err != nil {
 		return false, err
 	}
-	t.route(r, row)
+	if err := t.route(r, row); err != nil {
+		return false, err
+	}
 	if e.Op == cdc.OpDelete && t.deletes == deletesTombstone {
 		r.Tombstone, r.Deleted = true, true
-		return true, nil
+		return true, t.drops.fromKey(r)
 	}
-	return row != nil, t.extend(r, row)
+	if r.Value = row; row == nil {
+		return false, nil
+	}
+	if err := x.extend(e, row, whole); err != nil {
+		return false, err
+	}
+	return true, t.drops.apply(r, x)
 }
 
-// route names the topic by a field of the row, where route.by.field is set.
-func (t *unwrap) route(r *cdc.Record, row *cdc.Row) {
+// route names the topic by a field of the row, where route.by.field is set. A
+// null or blank one leaves the topic as it is.
+func (t *unwrap) route(r *cdc.Record, row *cdc.Row) error {
 	if t.routeBy == "" || row == nil {
-		return
-	}
-	if v := row.Value(t.routeBy); v != nil && !v.IsNull() {
-		r.Route = string(v.Bytes())
-	}
-}
-
-// extend makes row the value, with the added fields behind its own.
-func (t *unwrap) extend(r *cdc.Record, row *cdc.Row) error {
-	r.Value = row
-	if row == nil || len(t.fields) == 0 {
 		return nil
 	}
-	x := t.extended[row.Schema]
+	at := row.Schema.Index([]byte(t.routeBy))
+	if at < 0 {
+		if schemaless(row.Schema) {
+			return nil
+		}
+		return fmt.Errorf("field %s, by which records are routed, does not exist", t.routeBy)
+	}
+	t.text = json.AppendText(t.text[:0], &row.Schema.Fields[at], &row.Values[at])
+	if len(bytes.TrimSpace(t.text)) == 0 {
+		return nil
+	}
+	topic, ok := t.routes[string(t.text)]
+	if !ok {
+		if len(t.routes) >= routesKept {
+			clear(t.routes)
+		}
+		topic = string(t.text)
+		t.routes[topic] = topic
+	}
+	r.Route = topic
+	return nil
+}
+
+// routesKept bounds how many topics are remembered.
+const routesKept = 10_000
+
+// extensionOf is what is added to the row of an envelope.
+func (t *unwrap) extensionOf(e *cdc.Envelope, row, whole *cdc.Row) *extension {
+	var in around
+	if row != nil {
+		in.row = row.Schema
+	}
+	if e.Source != nil {
+		in.source = e.Source.Schema
+	}
+	if whole != nil {
+		in.whole = whole.Schema
+	}
+	if t.extension != nil && in == t.last {
+		return t.extension
+	}
+	x := t.extensions[in]
 	if x == nil {
-		x = t.extension(row.Schema)
-		t.extended[row.Schema] = x
+		x = t.newExtension(in)
+		t.extensions[in] = x
 	}
-	for len(row.Values) < len(x.schema.Fields) {
-		row.Values = append(row.Values, cdc.Value{})
+	t.last, t.extension = in, x
+	return x
+}
+
+func (t *unwrap) newExtension(in around) *extension {
+	x := &extension{deleted: -1}
+	for _, a := range t.headers {
+		if r, ok := a.resolve(in); ok {
+			x.headers, x.bare = append(x.headers, r), append(x.bare, cdc.Bare(r.field))
+		}
 	}
+	if in.row == nil {
+		return x
+	}
+	x.nulls = defaultsOf(in.row, t.replace)
+	x.schema = derived(in.row, in.row.Fields)
+	if t.deletes == deletesRewrite {
+		x.schema = x.schema.With(cdc.Field{Name: deletedField, Type: cdc.Text, Optional: true})
+		x.deleted = x.schema.Index([]byte(deletedField))
+	}
+	x.own = len(x.schema.Fields)
+	for _, a := range t.fields {
+		if r, ok := a.resolve(in); ok {
+			x.schema = x.schema.With(r.field)
+			x.fields, x.at = append(x.fields, r), append(x.at, x.schema.Index([]byte(r.field.Name)))
+		}
+	}
+	return x
+}
+
+var deletedTexts = map[bool][]byte{true: []byte("true"), false: []byte("false")}
+
+// extend adds the fields to row.
+func (x *extension) extend(e *cdc.Envelope, row, whole *cdc.Row) error {
+	x.nulls.fill(row)
+	grow(row, len(x.schema.Fields))
 	row.Schema = x.schema
-	for i := range t.fields {
-		v, err := t.fields[i].value(r.Envelope, row, t.fields[i].name)
+	if x.deleted >= 0 {
+		row.Values[x.deleted] = cdc.String(deletedTexts[e.Op == cdc.OpDelete])
+	}
+	for i := range x.fields {
+		v, err := x.fields[i].value(e, whole, row)
 		if err != nil {
 			return err
 		}
@@ -164,46 +258,45 @@ func (t *unwrap) extend(r *cdc.Record, row *cdc.Row) error {
 	return nil
 }
 
-func (t *unwrap) extension(s *cdc.Schema) *extension {
-	x := &extension{}
-	fields := make([]cdc.Field, len(t.fields))
-	for i := range t.fields {
-		fields[i] = t.fields[i].field
-	}
-	x.schema = s.With(fields...)
-	for i := range fields {
-		x.at = append(x.at, x.schema.Index([]byte(fields[i].Name)))
-	}
-	return x
+// typedHeader is the memory of a header's row.
+type typedHeader struct {
+	row   cdc.Row
+	value [1]cdc.Value
 }
 
-func (t *unwrap) addHeaders(r *cdc.Record) error {
-	for i := range t.headers {
-		h := &t.headers[i]
-		text, err := h.text(r.Envelope)
+func newTypedHeader(s *cdc.Schema) *cdc.Row {
+	h := &typedHeader{}
+	h.row.Schema, h.row.Values = s, h.value[:]
+	return &h.row
+}
+
+func (t *unwrap) addHeaders(r *cdc.Record, x *extension, row, whole *cdc.Row) error {
+	for i := range x.headers {
+		h := newTypedHeader(x.bare[i])
+		into := row
+		if into == nil {
+			into = h
+		}
+		v, err := x.headers[i].value(r.Envelope, whole, into)
 		if err != nil {
 			return err
 		}
-		r.Headers = append(r.Headers, cdc.Header{Key: h.field.Name, Value: text})
+		h.Values[0] = v
+		r.Headers = append(r.Headers, cdc.Header{Key: x.headers[i].field.Name, Typed: h})
 	}
 	return nil
 }
 
-// additions reads a list such as op,source.ts_ms:changed_at.
-func additions(o *transform.Options, property string) []addition {
-	prefix := o.Text(property+".prefix", "__")
-	var out []addition
-	for _, item := range o.List(property) {
-		name, as, renamed := strings.Cut(item, ":")
-		if !renamed {
-			as = strings.ReplaceAll(name, ".", "_")
+var textHeader = cdc.Bare(cdc.Field{Type: cdc.Text})
+
+// addTombstoneHeaders says of a tombstone that it is a delete, where the
+// operation is to be a header.
+func (t *unwrap) addTombstoneHeaders(r *cdc.Record) {
+	for _, a := range t.headers {
+		if a.block == "" && a.name == "op" {
+			h := newTypedHeader(textHeader)
+			h.Values[0] = cdc.String(opTexts[cdc.OpDelete:][:1:1])
+			r.Headers = append(r.Headers, cdc.Header{Key: a.as, Typed: h})
 		}
-		a, ok := newAddition(name, prefix+as)
-		if !ok {
-			o.Fail(property, "names of op, ts_ms, ts_us, ts_ns, transaction.<field>, source.<field> or fields of the source block; "+name+" is none")
-			continue
-		}
-		out = append(out, a)
 	}
-	return out
 }

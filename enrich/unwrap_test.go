@@ -2,7 +2,8 @@ package enrich
 
 import (
 	"context"
-	"fmt"
+	"maps"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -11,6 +12,7 @@ import (
 	"github.com/weir-cdc/weir/internal/cdc/json"
 	"github.com/weir-cdc/weir/internal/config"
 	"github.com/weir-cdc/weir/internal/transform"
+	"github.com/weir-cdc/weir/routing"
 )
 
 const (
@@ -149,11 +151,122 @@ func TestAddHeaders(t *testing.T) {
 	apply(t, map[string]string{"add.headers": "op,ts_ms,source.gtid,db:base", "add.headers.prefix": "x."}, r)
 	var got []string
 	for _, h := range r.Headers {
-		got = append(got, fmt.Sprintf("%s=%s", h.Key, h.Value))
+		got = append(got, h.Key+"="+rowText(h.Typed))
 	}
-	if d := cmp.Diff([]string{"x.op=d", "x.ts_ms=1795392841168", "x.source_gtid=null", "x.base=shop"}, got); d != "" {
+	if d := cmp.Diff([]string{`x.op="d" string?`, "x.ts_ms=1795392841168 int64?", "x.source_gtid=null string?", `x.base="shop" string?`}, got); d != "" {
 		t.Error(d)
 	}
+	r = record(t, "")
+	apply(t, map[string]string{"add.headers": "op,db", "drop.tombstones": "false"}, r)
+	if len(r.Headers) != 1 || r.Headers[0].Key != "__op" || rowText(r.Headers[0].Typed) != `"d" string` {
+		t.Errorf("a tombstone is a delete: %v", r.Headers)
+	}
+}
+
+// TestAddedBehindDeleted: __deleted comes first, as in Debezium; a member of
+// before and after can be added, and one that a typed source block lacks is not.
+func TestAddedBehindDeleted(t *testing.T) {
+	r := typed(t, cdc.OpUpdate)
+	apply(t, map[string]string{"add.fields": "op,lsn,db,before.city:was,seen", "delete.tombstone.handling.mode": "rewrite"}, r)
+	want := `{"id":1,"city":"Oslo","__deleted":"false","__op":"u","__db":"shop","__was":"Rome"} shop.Value{id:int32 city:string? __deleted:string? __op:string? __db:string? __was:string?}`
+	if got := rowText(r.Value); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+// TestAddedBesideTheEnvelope: what a transform has put into the envelope can be
+// added, and what it has done to the rows stays.
+func TestAddedBesideTheEnvelope(t *testing.T) {
+	r := typed(t, cdc.OpUpdate)
+	if got := applied(t, "InsertField$Value static.field=seen static.value=yes", r); !strings.Contains(got, `"seen":"yes"`) || !r.Wrapped {
+		t.Fatal(got)
+	}
+	apply(t, map[string]string{"add.fields": "seen"}, r)
+	if got := show(r, true); got != `{"id":1,"city":"Oslo","__seen":"yes"}` || r.Wrapped {
+		t.Error(got)
+	}
+}
+
+// TestWholeEnvelopes: transforms of Connect see the envelope as a row, and a
+// sink gets the row after it.
+func TestWholeEnvelopes(t *testing.T) {
+	for properties, want := range map[string]string{
+		"ReplaceField$Value exclude=source":     `{"before":{"id":1,"city":"Rome"},"after":{"id":1,"city":"Oslo"},"transaction":null,"op":"u","ts_ms":7,"ts_us":null,"ts_ns":null}`,
+		"ReplaceField$Value exclude=ts_us":      `{"id":1,"city":"Oslo"}`,
+		"ExtractField$Value field=after":        `{"id":1,"city":"Oslo"}`,
+		"ExtractField$Value field=op":           `"u"`,
+		"SetSchemaMetadata$Value schema.name=x": `{"id":1,"city":"Oslo"}`,
+		"Flatten$Value delimiter=_": `{"before_id":1,"before_city":"Rome","after_id":1,"after_city":"Oslo","source_db":"shop","transaction_id":null,"transaction_total_order":null,` +
+			`"transaction_data_collection_order":null,"op":"u","ts_ms":7,"ts_us":null,"ts_ns":null}`,
+	} {
+		r := typed(t, cdc.OpUpdate)
+		applied(t, properties, r)
+		keep, err := Flatten{}.Apply(r)
+		if got := show(r, keep); err != nil || got != want {
+			t.Errorf("%s: %s, %v\nwant %s", properties, got, err, want)
+		}
+	}
+	r := typed(t, cdc.OpDelete)
+	applied(t, "ExtractField$Value field=after", r)
+	if keep, err := (Flatten{}).Apply(r); show(r, keep) != "tombstone" || err != nil || !r.Deleted {
+		t.Error("the row after a delete is null, and so a tombstone")
+	}
+}
+
+// TestDropFields: fields that a header names are dropped, if they are optional.
+func TestDropFields(t *testing.T) {
+	for name, c := range map[string]struct {
+		properties map[string]string
+		header     cdc.Header
+		op         cdc.Op
+		key, value string
+	}{
+		"optional only": {nil, cdc.Header{Value: []byte(`["id","city"]`)}, cdc.OpUpdate, `{"id":1}`, `{"id":1}`},
+		"all":           {map[string]string{"drop.fields.keep.schema.compatible": "false"}, cdc.Header{Value: []byte(`["id"]`)}, cdc.OpUpdate, `{"id":1}`, `{"city":"Oslo"}`},
+		"key":           {map[string]string{"drop.fields.keep.schema.compatible": "false", "drop.fields.from.key": "true"}, cdc.Header{Value: []byte(`["id"]`)}, cdc.OpUpdate, `{}`, `{"city":"Oslo"}`},
+		"typed":         {nil, cdc.Header{Typed: listHeader("city", "none")}, cdc.OpUpdate, `{"id":1}`, `{"id":1}`},
+		"added too":     {map[string]string{"add.fields": "op"}, cdc.Header{Value: []byte(`["__op"]`)}, cdc.OpUpdate, `{"id":1}`, `{"id":1,"city":"Oslo"}`},
+		"not added to deletes": {map[string]string{"add.fields": "op", "delete.tombstone.handling.mode": "rewrite"}, cdc.Header{Value: []byte(`["__op","city"]`)}, cdc.OpDelete,
+			`{"id":1}`, `{"id":1,"__deleted":"true","__op":"d"}`},
+		"none": {nil, cdc.Header{Value: []byte(`[]`)}, cdc.OpUpdate, `{"id":1}`, `{"id":1,"city":"Oslo"}`},
+	} {
+		properties := map[string]string{"drop.fields.header.name": "drop"}
+		maps.Copy(properties, c.properties)
+		r := typed(t, c.op)
+		c.header.Key = "drop"
+		r.Headers = []cdc.Header{{Key: "other"}, c.header}
+		apply(t, properties, r)
+		if key, value := show(&cdc.Record{Value: r.Key}, true), show(r, true); key != c.key || value != c.value {
+			t.Errorf("%s: %s %s", name, key, value)
+		}
+	}
+}
+
+func listHeader(names ...string) *cdc.Row {
+	var list []cdc.Value
+	for _, name := range names {
+		list = append(list, cdc.String([]byte(name)))
+	}
+	return &cdc.Row{Schema: cdc.Bare(cdc.Field{Type: cdc.Array, Element: &cdc.Field{Type: cdc.Text}}), Values: []cdc.Value{cdc.List(list)}}
+}
+
+// typed is an event as a capture has it, with a typed source block.
+func typed(tb testing.TB, op cdc.Op) *cdc.Record {
+	tb.Helper()
+	s := cdc.Schema{Name: "shop.Value", Optional: true, Fields: []cdc.Field{{Name: "id", Type: cdc.Int32}, {Name: "city", Type: cdc.Text, Optional: true}}}.Intern()
+	row := func(s *cdc.Schema, values ...cdc.Value) *cdc.Row {
+		r := new(cdc.Row)
+		r.Reset(s)
+		copy(r.Values, values)
+		return r
+	}
+	e := &cdc.Envelope{Op: op, Millis: 7, Before: row(s, cdc.Int(1), cdc.String([]byte("Rome"))), After: row(s, cdc.Int(1), cdc.String([]byte("Oslo")))}
+	if op == cdc.OpDelete {
+		e.After = nil
+	}
+	e.Source = row(cdc.NewSchema("Source", cdc.Field{Name: "db", Type: cdc.Text}), cdc.String([]byte("shop")))
+	key := row(cdc.NewSchema("shop.Key", cdc.Field{Name: "id", Type: cdc.Int32}), cdc.Int(1))
+	return &cdc.Record{Route: "orders", Key: key, Envelope: e, Op: op}
 }
 
 // TestRouteByField: the field of the row after, or of the one before a delete.
@@ -182,6 +295,48 @@ func TestFlatten(t *testing.T) {
 		}
 		if deleted := kind == "delete" || kind == "tombstone"; r.Deleted != deleted {
 			t.Errorf("%s: deleted is %v", kind, r.Deleted)
+		}
+	}
+}
+
+// BenchmarkUnwrap is what unwrapping adds to a record, alone, with fields, and
+// with a router and an inserted field behind it, which may take 150 ns.
+func BenchmarkUnwrap(b *testing.B) {
+	for _, c := range []struct {
+		name       string
+		properties map[string]string
+	}{
+		{"alone", nil},
+		{"fields", map[string]string{"transforms.unwrap.add.fields": "op,ts_ms,db"}},
+		{"router and InsertField", map[string]string{"transforms": "unwrap,route,at",
+			"transforms.route.type": connectPackage + "RegexRouter", "transforms.route.regex": `orders\.ecommerce\.([^.]+)`, "transforms.route.replacement": "orders.$1",
+			"transforms.at.type": connectPackage + "InsertField$Value", "transforms.at.static.field": "processed_at", "transforms.at.static.value": "$(date:yyyy-MM-dd'T'HH:mm:ss'Z')"}},
+	} {
+		all := map[string]string{"transforms": "unwrap", "transforms.unwrap.type": "io.debezium.transforms.ExtractNewRecordState"}
+		maps.Copy(all, c.properties)
+		v, _, err := config.Parse(all, transform.Properties)
+		if err != nil {
+			b.Fatal(err)
+		}
+		chain, err := transform.New(v, Classes, routing.Classes)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(c.name, func(b *testing.B) { benchmarkUnwrap(b, chain) })
+	}
+}
+
+func benchmarkUnwrap(b *testing.B, chain *transform.Chain) {
+	r := typed(b, cdc.OpUpdate)
+	after, ctx := r.Envelope.After, context.Background()
+	s, values, records := after.Schema, append([]cdc.Value(nil), after.Values...), []*cdc.Record{r}
+	b.ReportAllocs()
+	for b.Loop() {
+		after.Reset(s)
+		copy(after.Values, values)
+		r.Value, r.Route = nil, "orders.ecommerce.orders"
+		if kept, err := chain.Apply(ctx, records); err != nil || len(kept) != 1 {
+			b.Fatal(err)
 		}
 	}
 }
