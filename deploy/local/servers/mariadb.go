@@ -82,7 +82,8 @@ func (l *Local) mariadbTemplate(ctx context.Context, server mariadbServer) (stri
 	return l.fetchOnce(ctx, name, "initialising an empty data folder", func(ctx context.Context, dir string) error {
 		cmd := exec.CommandContext(ctx, filepath.Join(server.usr, "bin/mariadb-install-db"), append(asRoot(),
 			"--no-defaults", "--basedir="+server.usr, "--datadir="+filepath.Join(dir, "data"),
-			"--lc-messages-dir="+server.share(), "--auth-root-authentication-method=normal", "--skip-test-db")...)
+			"--lc-messages-dir="+server.share(), "--auth-root-authentication-method=normal", "--skip-test-db",
+			"--force")...) // also where this machine's own name is not known to it, as in a bare container
 		cmd.Env = server.env
 		return run(cmd)
 	})
