@@ -89,7 +89,7 @@ or configuration, 3 a component or server does not answer.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w: %w; try %s --help", errUsage, err, c.CommandPath())
 	})
-	root.AddCommand(newStatus(environ), newPause(environ), newResume(environ), newReset(environ), newRebuild(environ), newSkip(environ), newVerify(environ))
+	root.AddCommand(newStatus(environ), newPause(environ), newResume(environ), newReset(environ), newRebuild(environ), newSkip(environ), newVerify(environ), newDoctor(environ))
 	return root
 }
 

@@ -184,3 +184,10 @@ func LoadPart(sources Sources, tables ...Table) (*Values, error) {
 	v := check(x, l.settings, newResolver(sources.Environ), "", l)
 	return v, errors.Join(l.errs...)
 }
+
+// Knows reports whether one of tables has a property of that name, old names and
+// prefixes included.
+func Knows(name string, tables ...Table) bool {
+	p, _ := newIndex(tables).find(name)
+	return p != nil
+}

@@ -112,8 +112,8 @@ func TextKeys(v *config.Values) *Problem {
 		}
 		if slices.Contains(needFields, class) {
 			return &Problem{Code: "key-converter", Property: "key.converter",
-				What:    fmt.Sprintf("keys are read as JSON, for %s (%s) looks into them", name, class),
-				Why:     "StringConverter makes a text of a key, at which Kafka Connect fails with every record",
+				What:    fmt.Sprintf("makes a text of each key, and %s (%s) looks into keys", name, class),
+				Why:     "Kafka Connect fails with every record; here keys are read as JSON",
 				Changes: []Change{{Property: "key.converter", Text: JSONConverter}, {Property: "key.converter.schemas.enable", Text: "false"}}}
 		}
 	}
@@ -121,13 +121,13 @@ func TextKeys(v *config.Values) *Problem {
 }
 
 // UnsaidDeletes finds a file of Confluent's that leaves to its default what a
-// null value does; text is the value that says what is done here.
-func UnsaidDeletes(v *config.Values, text, what string) []Problem {
+// null value does; text is the value that says what it does here.
+func UnsaidDeletes(v *config.Values, text, does string) []Problem {
 	if _, _, said := v.Written("behavior.on.null.values"); said || v.String("connector.class") == "" {
 		return nil
 	}
 	return []Problem{{Code: "deletes-refused", Property: "behavior.on.null.values",
-		What: "not set, so a null value, which a delete is, " + what, Why: "Kafka Connect's default is fail, which stops at every delete",
+		What: "is not set, and Kafka Connect's default is fail", Why: "there the first delete stops the sink; here a null value " + does,
 		Changes: []Change{{Property: "behavior.on.null.values", Text: text}}}}
 }
 
