@@ -13,11 +13,15 @@ var Classes = transform.Classes{
 		lookupTransforms,
 		geoTransforms,
 		calculationTransforms,
+		customTransforms,
 	),
 }
 
 // debeziumTransforms are Debezium's transforms that change what a record
 // carries.
 var debeziumTransforms = map[string]func(*transform.Options) transform.Transform{
-	"io.debezium.transforms.ExtractNewRecordState": newUnwrap,
+	"io.debezium.transforms.ExtractNewRecordState":     newUnwrap,
+	"io.debezium.transforms.ExtractChangedRecordState": newChangedState,
+	"io.debezium.transforms.HeaderToValue":             newHeaderToValue,
+	"io.debezium.transforms.TimezoneConverter":         newTimezoneConverter,
 }
