@@ -43,6 +43,7 @@ type main struct {
 
 func newMain(env service.Environment) (service.Main, error) {
 	cfg, errCapture := capture.NewConfig(env.Values)
+	notices(env.Values, &cfg)
 	connection, errConnection := mysql.NewConnection(env.Values, cfg.Prefix)
 	settings, errSettings := mysql.NewSettings(env.Values)
 	if err := errors.Join(errCapture, errConnection, errSettings); err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/weir-cdc/weir/capture"
 	"github.com/weir-cdc/weir/capture/mysql"
+	"github.com/weir-cdc/weir/cmd/internal/capturer"
 	"github.com/weir-cdc/weir/cmd/internal/topology"
 	"github.com/weir-cdc/weir/consumers"
 	"github.com/weir-cdc/weir/internal/config"
@@ -158,14 +159,7 @@ func (m *member) topology() {
 	}
 	v, _ := config.LoadPart(m.sources, config.Common, transform.Properties, mysql.Properties, mysql.ValueProperties, capture.Properties, kafka.Properties)
 	m.source, _ = capture.NewConfig(v)
-	filter := m.source.Filter
-	m.capture = topology.NewCapture(v, topology.Naming{
-		Topic: func(prefix, database, table string) string {
-			names := mysql.SchemaOptions{Prefix: prefix, Delimiter: m.source.Delimiter}
-			return names.TopicName(database, table)
-		},
-		Captures: filter.Table,
-	})
+	m.capture = capturer.Topology(v, &m.source)
 }
 
 // setAs is the name by which the file has a property, and where; ok is false if

@@ -113,7 +113,7 @@ func TextKeys(v *config.Values) *Problem {
 		if slices.Contains(needFields, class) {
 			return &Problem{Code: "key-converter", Property: "key.converter",
 				What:    fmt.Sprintf("makes a text of each key, and %s (%s) looks into keys", name, class),
-				Why:     "Kafka Connect fails with every record; here keys are read as JSON",
+				Why:     "Kafka Connect fails with every record, while here keys are read as JSON",
 				Changes: []Change{{Property: "key.converter", Text: JSONConverter}, {Property: "key.converter.schemas.enable", Text: "false"}}}
 		}
 	}
@@ -127,7 +127,7 @@ func UnsaidDeletes(v *config.Values, text, does string) []Problem {
 		return nil
 	}
 	return []Problem{{Code: "deletes-refused", Property: "behavior.on.null.values",
-		What: "is not set, and Kafka Connect's default is fail", Why: "there the first delete stops the sink; here a null value " + does,
+		What: "is not set, and Kafka Connect's default is fail", Why: "there the first delete stops the sink, while here a null value " + does,
 		Changes: []Change{{Property: "behavior.on.null.values", Text: text}}}}
 }
 
