@@ -33,8 +33,8 @@ func tryDebezium(class string, properties ...string) (*transform.Chain, error) {
 	return transform.New(v, Classes)
 }
 
-// send sends r through c, which has to keep it.
-func send(tb testing.TB, c *transform.Chain, r *cdc.Record) {
+// mustKeep sends r through c, which has to keep it.
+func mustKeep(tb testing.TB, c *transform.Chain, r *cdc.Record) {
 	tb.Helper()
 	if kept, err := c.Apply(context.Background(), []*cdc.Record{r}); err != nil || len(kept) != 1 {
 		tb.Fatalf("kept %d: %v", len(kept), err)
@@ -54,8 +54,8 @@ var times = cdc.Schema{Name: "shop.ecommerce.times.Value", Optional: true, Field
 	{Name: "date", Type: cdc.Int32, Semantic: cdc.Date, Optional: true},
 }}.Intern()
 
-// moment is a row of times, all at the same moment: ms since the epoch.
-func moment(ms int64, text, clock string) *cdc.Row {
+// timesRow is a row of times, all at the same moment: ms since the epoch.
+func timesRow(ms int64, text, clock string) *cdc.Row {
 	r := &cdc.Row{}
 	r.Reset(times)
 	r.Values[0], r.Values[1], r.Values[2], r.Values[3] = cdc.Int(1), cdc.Int(ms), cdc.Int(ms*1000+1), cdc.Int(ms*1_000_000+1)
@@ -71,7 +71,7 @@ func ofTimes(op cdc.Op, before, after *cdc.Row) *cdc.Record {
 	}}
 }
 
-func plain(r *cdc.Row) string {
+func jsonOf(r *cdc.Row) string {
 	if r == nil {
 		return "null"
 	}
@@ -81,7 +81,7 @@ func plain(r *cdc.Row) string {
 // TestTimezoneConverter: golden case smt-timezone, and every type there is.
 func TestTimezoneConverter(t *testing.T) {
 	const same = `{"id":1,"ms":1704164645678,"us":1704164645678001,"ns":1704164645678000001,"connect":1704164645678,"zoned":"2024-01-02T03:04:05.678901Z","text":"2024-01-02T03:04:05Z","clock":"03:04:05Z","date":19724}`
-	row := func() *cdc.Row { return moment(1704164645678, "2024-01-02T03:04:05Z", "03:04:05Z") }
+	row := func() *cdc.Row { return timesRow(1704164645678, "2024-01-02T03:04:05Z", "03:04:05Z") }
 	for name, x := range map[string]struct {
 		properties []string
 		want       string
@@ -100,8 +100,8 @@ func TestTimezoneConverter(t *testing.T) {
 		"a topic, everything": {[]string{"converted.timezone", "+00:00", "include.list", "topic:shop.ecommerce.times"}, same},
 	} {
 		r := ofTimes(cdc.OpCreate, nil, row())
-		send(t, debezium(t, "TimezoneConverter", x.properties...), r)
-		if got := plain(r.Envelope.After); got != x.want {
+		mustKeep(t, debezium(t, "TimezoneConverter", x.properties...), r)
+		if got := jsonOf(r.Envelope.After); got != x.want {
 			t.Errorf("%s:\n%s, want\n%s", name, got, x.want)
 		}
 	}
@@ -110,29 +110,29 @@ func TestTimezoneConverter(t *testing.T) {
 // TestTimezoneConverterRecords: before and after, nulls, and what is left alone.
 func TestTimezoneConverterRecords(t *testing.T) {
 	c := debezium(t, "TimezoneConverter", "converted.timezone", "Asia/Tokyo")
-	before, after := moment(-1, "1969-12-31T23:59:59.9Z", "23:00:00Z"), moment(0, "2038-01-01T00:00:00Z", "00:00:00.5+01:00")
+	before, after := timesRow(-1, "1969-12-31T23:59:59.9Z", "23:00:00Z"), timesRow(0, "2038-01-01T00:00:00Z", "00:00:00.5+01:00")
 	after.Values[2], after.Values[5] = cdc.Value{}, cdc.Absent()
-	send(t, c, ofTimes(cdc.OpUpdate, before, after))
-	if got, want := plain(before), `{"id":1,"ms":-32400001,"us":-32400000999,"ns":-32400000999999,"connect":-32400001,"zoned":"1970-01-01T08:59:59.999901+09:00","text":"1970-01-01T08:59:59.9+09:00","clock":"08:00:00+09:00","date":19724}`; got != want {
+	mustKeep(t, c, ofTimes(cdc.OpUpdate, before, after))
+	if got, want := jsonOf(before), `{"id":1,"ms":-32400001,"us":-32400000999,"ns":-32400000999999,"connect":-32400001,"zoned":"1970-01-01T08:59:59.999901+09:00","text":"1970-01-01T08:59:59.9+09:00","clock":"08:00:00+09:00","date":19724}`; got != want {
 		t.Errorf("before is\n%s, want\n%s", got, want)
 	}
-	if got, want := plain(after), `{"id":1,"ms":-32400000,"us":null,"ns":-32399999999999,"connect":-32400000,"zoned":"__debezium_unavailable_value","text":"2038-01-01T09:00:00+09:00","clock":"08:00:00.5+09:00","date":19724}`; got != want {
+	if got, want := jsonOf(after), `{"id":1,"ms":-32400000,"us":null,"ns":-32399999999999,"connect":-32400000,"zoned":"__debezium_unavailable_value","text":"2038-01-01T09:00:00+09:00","clock":"08:00:00.5+09:00","date":19724}`; got != want {
 		t.Errorf("after is\n%s, want\n%s", got, want)
 	}
-	flat := ofTimes(cdc.OpCreate, nil, moment(5, "2038-01-01T00:00:00Z", "00:00:00Z"))
+	flat := ofTimes(cdc.OpCreate, nil, timesRow(5, "2038-01-01T00:00:00Z", "00:00:00Z"))
 	flat.Value = flat.Envelope.After
 	for name, r := range map[string]*cdc.Record{"unwrapped": flat, "tombstone": input(t, "tombstone"), "struct": input(t, "struct"), "map": input(t, "map")} {
-		was := plain(r.Value)
-		if send(t, c, r); plain(r.Value) != was {
-			t.Errorf("%s became %s", name, plain(r.Value))
+		was := jsonOf(r.Value)
+		if mustKeep(t, c, r); jsonOf(r.Value) != was {
+			t.Errorf("%s became %s", name, jsonOf(r.Value))
 		}
 	}
 	schemaless := ofTimes(cdc.OpCreate, nil, input(t, "map").Value)
-	was := plain(schemaless.Envelope.After)
-	if send(t, c, schemaless); plain(schemaless.Envelope.After) != was {
-		t.Errorf("a row without types became %s", plain(schemaless.Envelope.After))
+	was := jsonOf(schemaless.Envelope.After)
+	if mustKeep(t, c, schemaless); jsonOf(schemaless.Envelope.After) != was {
+		t.Errorf("a row without types became %s", jsonOf(schemaless.Envelope.After))
 	}
-	bad := ofTimes(cdc.OpCreate, nil, moment(5, "yesterday", "00:00:00Z"))
+	bad := ofTimes(cdc.OpCreate, nil, timesRow(5, "yesterday", "00:00:00Z"))
 	if _, err := c.Apply(context.Background(), []*cdc.Record{bad}); err == nil {
 		t.Error("no error of a text that is no time")
 	}
@@ -142,17 +142,17 @@ func TestTimezoneConverterRecords(t *testing.T) {
 // them, from JSON and from a typed block.
 func TestTimezoneConverterSource(t *testing.T) {
 	c := debezium(t, "TimezoneConverter", "converted.timezone", "+01:00", "include.list", "source:times:source.ts_ms")
-	r := ofTimes(cdc.OpDelete, moment(5, "2038-01-01T00:00:00Z", "00:00:00Z"), nil)
-	send(t, c, r)
+	r := ofTimes(cdc.OpDelete, timesRow(5, "2038-01-01T00:00:00Z", "00:00:00Z"), nil)
+	mustKeep(t, c, r)
 	if got, want := string(r.Envelope.SourceJSON), `{"table":"times","ts_ms":1704168245000,"ts_us":1704164645000001,"query":null}`; got != want || r.Envelope.SourceMillis != 1704168245000 {
 		t.Errorf("the source is\n%s, want\n%s", got, want)
 	}
-	typed := ofTimes(cdc.OpDelete, moment(5, "2038-01-01T00:00:00Z", "00:00:00Z"), nil)
+	typed := ofTimes(cdc.OpDelete, timesRow(5, "2038-01-01T00:00:00Z", "00:00:00Z"), nil)
 	typed.Envelope.Source = &cdc.Row{}
 	typed.Envelope.Source.Reset(cdc.NewSchema("s", cdc.Field{Name: "table", Type: cdc.Text}, cdc.Field{Name: "ts_ms", Type: cdc.Int64}))
 	typed.Envelope.Source.Values[0], typed.Envelope.Source.Values[1] = cdc.String([]byte("times")), cdc.Int(1000)
-	if send(t, c, typed); plain(typed.Envelope.Source) != `{"table":"times","ts_ms":3601000}` {
-		t.Errorf("the source is %s", plain(typed.Envelope.Source))
+	if mustKeep(t, c, typed); jsonOf(typed.Envelope.Source) != `{"table":"times","ts_ms":3601000}` {
+		t.Errorf("the source is %s", jsonOf(typed.Envelope.Source))
 	}
 }
 
@@ -190,7 +190,7 @@ func TestLocalOffset(t *testing.T) {
 func headerTexts(r *cdc.Record) (out []string) {
 	for _, h := range r.Headers {
 		if h.Typed != nil {
-			out = append(out, h.Key+"="+plain(h.Typed))
+			out = append(out, h.Key+"="+jsonOf(h.Typed))
 		} else {
 			out = append(out, h.Key+"="+string(h.Value))
 		}
@@ -201,8 +201,8 @@ func headerTexts(r *cdc.Record) (out []string) {
 // TestExtractChangedRecordState has what golden case smt-extract-changed has.
 func TestExtractChangedRecordState(t *testing.T) {
 	c := debezium(t, "ExtractChangedRecordState", "header.changed.name", "Changed", "header.unchanged.name", "Unchanged")
-	row := func() *cdc.Row { return moment(5, "2038-01-01T00:00:00Z", "00:00:00Z") }
-	other := moment(6, "2038-01-01T00:00:00Z", "00:00:00Z")
+	row := func() *cdc.Row { return timesRow(5, "2038-01-01T00:00:00Z", "00:00:00Z") }
+	other := timesRow(6, "2038-01-01T00:00:00Z", "00:00:00Z")
 	other.Values[8], other.Values[7] = cdc.Value{}, cdc.Absent()
 	flat := ofTimes(cdc.OpUpdate, row(), other)
 	flat.Value = other
@@ -219,13 +219,13 @@ func TestExtractChangedRecordState(t *testing.T) {
 		"tombstone": {input(t, "tombstone"), nil},
 		"unwrapped": {flat, nil},
 	} {
-		send(t, c, x.record)
+		mustKeep(t, c, x.record)
 		if got := headerTexts(x.record); len(got) != len(x.want) || len(got) > 0 && (got[0] != x.want[0] || got[1] != x.want[1]) {
 			t.Errorf("%s has the headers %q, want %q", name, got, x.want)
 		}
 	}
 	none := ofTimes(cdc.OpUpdate, row(), other)
-	if send(t, debezium(t, "ExtractChangedRecordState"), none); len(none.Headers) != 0 {
+	if mustKeep(t, debezium(t, "ExtractChangedRecordState"), none); len(none.Headers) != 0 {
 		t.Errorf("without names there are headers %q", headerTexts(none))
 	}
 	if s := namesSchema("Changed"); shape(s) != "Changed?" || s.Fields[0].Element.Type != cdc.Text {
@@ -260,8 +260,8 @@ func TestHeaderToValue(t *testing.T) {
 	} {
 		r := input(t, x.input)
 		r.Headers = x.given
-		send(t, debezium(t, "HeaderToValue", "headers", x.headers, "fields", x.fields, "operation", x.operation), r)
-		if got := plain(r.Value); got != x.want || len(r.Headers) != x.left {
+		mustKeep(t, debezium(t, "HeaderToValue", "headers", x.headers, "fields", x.fields, "operation", x.operation), r)
+		if got := jsonOf(r.Value); got != x.want || len(r.Headers) != x.left {
 			t.Errorf("%s: %s with %d headers, want\n%s with %d", name, got, len(r.Headers), x.want, x.left)
 		}
 	}
@@ -299,9 +299,9 @@ func TestChangedFieldsInTheRow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := ofTimes(cdc.OpUpdate, moment(5, "2038-01-01T00:00:00Z", "00:00:00Z"), moment(6, "2038-01-01T00:00:00Z", "00:00:00Z"))
-	send(t, c, r)
-	if got, want := plain(r.Value), `{"id":1,"ms":6,"us":6001,"ns":6000001,"connect":6,"zoned":"1970-01-01T00:00:00.006901Z","text":"2038-01-01T00:00:00Z","clock":"00:00:00Z","date":19724,"changed":["ms","us","ns","connect","zoned"]}`; got != want || len(r.Headers) != 0 {
+	r := ofTimes(cdc.OpUpdate, timesRow(5, "2038-01-01T00:00:00Z", "00:00:00Z"), timesRow(6, "2038-01-01T00:00:00Z", "00:00:00Z"))
+	mustKeep(t, c, r)
+	if got, want := jsonOf(r.Value), `{"id":1,"ms":6,"us":6001,"ns":6000001,"connect":6,"zoned":"1970-01-01T00:00:00.006901Z","text":"2038-01-01T00:00:00Z","clock":"00:00:00Z","date":19724,"changed":["ms","us","ns","connect","zoned"]}`; got != want || len(r.Headers) != 0 {
 		t.Errorf("the row is\n%s, want\n%s", got, want)
 	}
 }
@@ -310,7 +310,7 @@ func BenchmarkTimezoneConverter(b *testing.B) {
 	for name, zone := range map[string]string{"offset": "+09:00", "zone": "Europe/Berlin"} {
 		b.Run(name, func(b *testing.B) {
 			c, row := debezium(b, "TimezoneConverter", "converted.timezone", zone), &cdc.Row{}
-			model := moment(1704164645678, "2024-01-02T03:04:05Z", "03:04:05Z")
+			model := timesRow(1704164645678, "2024-01-02T03:04:05Z", "03:04:05Z")
 			model.Values[7] = cdc.Value{}
 			e := &cdc.Envelope{}
 			benchmarkRecord(b, c, func(r *cdc.Record) {
@@ -324,7 +324,7 @@ func BenchmarkTimezoneConverter(b *testing.B) {
 
 func BenchmarkExtractChangedRecordState(b *testing.B) {
 	c := debezium(b, "ExtractChangedRecordState", "header.changed.name", "Changed")
-	before, after, e := moment(5, "x", "y"), &cdc.Row{}, &cdc.Envelope{}
+	before, after, e := timesRow(5, "x", "y"), &cdc.Row{}, &cdc.Envelope{}
 	benchmarkRecord(b, c, func(r *cdc.Record) {
 		after.CopyFrom(before)
 		*e = cdc.Envelope{Op: cdc.OpUpdate, Before: before, After: after}
@@ -334,7 +334,7 @@ func BenchmarkExtractChangedRecordState(b *testing.B) {
 
 func BenchmarkHeaderToValue(b *testing.B) {
 	c := debezium(b, "HeaderToValue", "headers", "who", "fields", "user", "operation", "copy")
-	model, row := moment(5, "x", "y"), &cdc.Row{}
+	model, row := timesRow(5, "x", "y"), &cdc.Row{}
 	header := cdc.Header{Key: "who", Typed: transform.BareRow(cdc.Bare(cdc.Field{Type: cdc.Text}), cdc.String([]byte("ann")))}
 	benchmarkRecord(b, c, func(r *cdc.Record) {
 		row.CopyFrom(model)
