@@ -104,6 +104,7 @@ const (
 type redisAsk struct {
 	*question
 	step    redisStep
+	turned  bool // the key holds nothing of the first kind
 	command redis.Cmder
 }
 
@@ -116,13 +117,13 @@ func (s *redisSource) ask(ctx context.Context, open []*question) error {
 	for i, q := range open {
 		asks[i] = redisAsk{question: q, step: q.lookup.firstStep()}
 	}
-	const rounds = 3 // the other kind, then whether it exists
-	for range rounds {
-		if asks, err := s.round(ctx, asks); err != nil || len(asks) == 0 {
+	for len(asks) > 0 {
+		var err error
+		if asks, err = s.round(ctx, asks); err != nil {
 			return err
 		}
 	}
-	return errors.New("asking Redis: keys change their type all the time")
+	return nil
 }
 
 func (l *lookup) firstStep() redisStep {
@@ -204,10 +205,15 @@ func (a *redisAsk) take() (again bool, err error) {
 
 // other goes on with the other kind of value, where both are allowed.
 func (a *redisAsk) other() (again bool) {
-	if a.lookup.redis != "auto" {
+	switch {
+	case a.lookup.redis != "auto":
 		a.answer(&found{err: fmt.Errorf("the key is no %s, as redis.type says", map[redisStep]string{stepGet: "JSON text", stepHash: "hash"}[a.step])})
 		return false
+	case a.turned:
+		a.answer(&found{err: errors.New("the key is neither a JSON text nor a hash")})
+		return false
 	}
+	a.turned = true
 	if a.step == stepGet {
 		a.step = stepHash
 	} else {

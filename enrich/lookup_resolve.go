@@ -78,6 +78,7 @@ func (a *asking) answered(err error, now time.Time) (giveUp bool) {
 // policy waits, or given up.
 func (t *lookupTransform) resolve(ctx context.Context) error {
 	defer t.waits("")
+	defer t.run.measure()
 	began, waits := t.now(), pauses{}
 	for {
 		err := t.askAll(ctx)
@@ -206,6 +207,5 @@ func (r *lookupRun) ask(ctx context.Context, a *asking, open []*question, now fu
 		r.metrics.failures.WithLabelValues(r.name, a.kind).Inc()
 	}
 	r.metrics.down.WithLabelValues(r.name, a.kind).Set(down)
-	r.measure()
 	return err
 }

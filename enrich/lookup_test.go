@@ -32,7 +32,7 @@ type looking struct {
 
 // lookupChain compiles a chain of one look-up, named user. made gets the
 // transforms of it and of its clones.
-func lookupChain(properties map[string]string, made *[]*lookupTransform) (*transform.Chain, error) {
+func lookupChain(properties map[string]string, made *[]*lookupTransform, servers LookupServers) (*transform.Chain, error) {
 	all := map[string]string{"transforms": "user", "transforms.user.type": "com.company.debezium.LookupTransform"}
 	for name, text := range properties {
 		all["transforms.user."+name] = text
@@ -43,7 +43,7 @@ func lookupChain(properties map[string]string, made *[]*lookupTransform) (*trans
 	}
 	seen := transform.Classes{Transforms: map[string]func(*transform.Options) transform.Transform{
 		"LookupTransform": func(o *transform.Options) transform.Transform {
-			t := lookupTransforms["LookupTransform"](o)
+			t := Lookups(servers).Transforms["LookupTransform"](o)
 			*made = append(*made, t.(*lookupTransform))
 			return t
 		},
@@ -59,8 +59,14 @@ func startLookup(t testing.TB, properties map[string]string, more ...string) *lo
 	for i := 0; i < len(more); i += 2 {
 		properties[more[i]] = more[i+1]
 	}
+	return startLookupWith(t, LookupServers{}, properties)
+}
+
+// startLookupWith is startLookup in a component that lends servers.
+func startLookupWith(t testing.TB, servers LookupServers, properties map[string]string) *looking {
+	t.Helper()
 	l := &looking{registry: prometheus.NewRegistry(), waits: make(chan string, 1)}
-	c, err := lookupChain(properties, &l.made)
+	c, err := lookupChain(properties, &l.made, servers)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,6 +142,12 @@ func shownLookup(r *cdc.Record, kept bool) string {
 		return document(r.Value)
 	}
 	return show(r, kept)
+}
+
+// oneUser is a batch of one record.
+func oneUser(t testing.TB) []*cdc.Record {
+	t.Helper()
+	return []*cdc.Record{record(t, `{"user_id":1}`)}
 }
 
 // counted is how many records a look-up met with a result.
@@ -616,7 +628,7 @@ func TestLookupProperties(t *testing.T) {
 		"unknown": {map[string]string{"lookup.redis.hosts": "a:1", "lookup.key.field": "a", "lookup.value.fields": "x", "lookup.redis.password": "secret", "lookup.redis.password2": "secret2"}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := lookupChain(c.properties, &[]*lookupTransform{})
+			_, err := lookupChain(c.properties, &[]*lookupTransform{}, LookupServers{})
 			if err == nil {
 				t.Fatal("accepted")
 			}
@@ -649,7 +661,7 @@ func TestLookupProperties(t *testing.T) {
 // TestLookupNeedsNoServerForOtherRecords: a sink asks the chain where a topic
 // goes before it is started.
 func TestLookupNeedsNoServerForOtherRecords(t *testing.T) {
-	c, err := lookupChain(map[string]string{"lookup.redis.hosts": "localhost:1", "lookup.key.field": "user_id", "lookup.value.fields": "user_name"}, &[]*lookupTransform{})
+	c, err := lookupChain(map[string]string{"lookup.redis.hosts": "localhost:1", "lookup.key.field": "user_id", "lookup.value.fields": "user_name"}, &[]*lookupTransform{}, LookupServers{})
 	if err != nil {
 		t.Fatal(err)
 	}
