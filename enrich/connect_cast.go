@@ -128,7 +128,7 @@ type caster struct {
 	at           int
 	from, result cdc.Field
 	to           cdc.Type
-	decimal      *json.Plan // writes decimals as BigDecimal.toString does
+	decimal      *json.Plan // writes a Decimal as BigDecimal.toString does
 }
 
 func newCaster(at int, f cdc.Field, to cdc.Type) (c caster, err error) {
@@ -140,10 +140,8 @@ func newCaster(at int, f cdc.Field, to cdc.Type) (c caster, err error) {
 		c.result = f
 		return c, nil
 	}
-	if f.IsDecimal() {
-		number := f
-		number.Type, number.Semantic = cdc.Binary, cdc.Decimal
-		c.decimal = json.NewPlan(cdc.Bare(number), json.Options{Decimal: json.Numeric})
+	if f.Semantic == cdc.Decimal {
+		c.decimal = json.NewPlan(cdc.Bare(f), json.Options{Decimal: json.Numeric})
 	}
 	c.result = cdc.Field{Name: f.Name, Type: to, Optional: f.Optional}
 	if f.Default != nil {
@@ -286,27 +284,27 @@ func parseJavaFloat(text string, bits int) (float64, bool) {
 // text is v as String.valueOf writes it; bytes are in base64.
 func (c *caster) text(row *cdc.Row, v *cdc.Value) (cdc.Value, error) {
 	b := row.Tail(40)
-	switch v.Kind() {
-	case cdc.KindString:
+	switch kind := v.Kind(); {
+	case kind == cdc.KindString:
 		return *v, nil
-	case cdc.KindBool:
+	case kind == cdc.KindBool:
 		b = strconv.AppendBool(b, v.Bool())
-	case cdc.KindInt:
+	case kind == cdc.KindInt:
 		b = c.number(b, v.Int())
-	case cdc.KindBytes:
+	case kind == cdc.KindBytes:
 		b = base64.StdEncoding.AppendEncode(b, v.Bytes())
-	case cdc.KindDecimal, cdc.KindBigDecimal:
+	case c.decimal != nil && (kind == cdc.KindDecimal || kind == cdc.KindBigDecimal):
 		b = c.decimal.Append(b, &cdc.Row{Schema: c.decimal.Schema(), Values: []cdc.Value{*v}})
-	case cdc.KindNumber:
+	case kind == cdc.KindNumber:
 		f, err := strconv.ParseFloat(string(v.Bytes()), 64)
 		if err != nil {
 			return *v, outOfRange(v.Bytes())
 		}
 		b = json.AppendDouble(b, f, 64)
-	case cdc.KindJSON:
+	case kind == cdc.KindJSON:
 		return *v, errors.New("a list or map cannot be cast")
 	default:
-		b = json.AppendText(b, &cdc.Field{Digits: c.from.Digits}, v)
+		b = json.AppendText(b, &c.from, v)
 	}
 	return cdc.String(row.Keep(b)), nil
 }

@@ -65,14 +65,14 @@ func (t *headerFrom) Apply(r *cdc.Record) (keep bool, err error) {
 		p.fill(row)
 	}
 	for i, f := range p.headers {
-		list := row.AllocList(1)
+		h := newTypedHeader(f.schema)
 		if f.at >= 0 {
-			list[0] = row.Values[f.at]
+			h.Values[0] = row.Values[f.at]
 		}
-		if t.replace && list[0].Kind() == cdc.KindNull && f.schema.Fields[0].Default != nil {
-			list[0] = *f.schema.Fields[0].Default
+		if t.replace && h.Values[0].Kind() == cdc.KindNull && f.schema.Fields[0].Default != nil {
+			h.Values[0] = *f.schema.Fields[0].Default
 		}
-		r.Headers = append(r.Headers, cdc.Header{Key: t.headers[i], Typed: &cdc.Row{Schema: f.schema, Values: list}})
+		r.Headers = append(r.Headers, cdc.Header{Key: t.headers[i], Typed: h})
 	}
 	if t.move {
 		p.take(row)

@@ -133,9 +133,13 @@ func topicValue() func(*cdc.Record) (cdc.Value, error) {
 	}
 }
 
-// partitionValue is null for a record that has no partition yet.
+// partitionValue is the partition that a transform chose, or else the one the
+// record is in; null for a record that has none yet.
 func partitionValue(r *cdc.Record) (cdc.Value, error) {
-	if r.Partition < 0 {
+	switch {
+	case r.Placed:
+		return cdc.Int(int64(r.Place)), nil
+	case r.Partition < 0:
 		return cdc.Value{}, nil
 	}
 	return cdc.Int(int64(r.Partition)), nil
@@ -148,9 +152,13 @@ func offsetValue(r *cdc.Record) (cdc.Value, error) {
 	return cdc.Int(r.Offset), nil
 }
 
-// timestampValue is null for a record without a timestamp.
+// timestampValue is the time that a transform chose, or else the record's; null
+// for a record without a timestamp.
 func timestampValue(r *cdc.Record) (cdc.Value, error) {
-	if r.Timestamp <= 0 {
+	switch {
+	case r.Timed:
+		return cdc.Int(r.Time), nil
+	case r.Timestamp <= 0:
 		return cdc.Value{}, nil
 	}
 	return cdc.Int(r.Timestamp), nil

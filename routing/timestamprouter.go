@@ -40,16 +40,21 @@ func newTimestampRouter(o *transform.Options) transform.Transform {
 	return t
 }
 
-// Apply routes r. A record without a timestamp is rejected.
+// Apply routes r, by the time that a transform chose or else by its own. A
+// record without a timestamp is rejected.
 func (t *timestampRouter) Apply(r *cdc.Record) (keep bool, err error) {
-	if r.Timestamp <= 0 {
+	at := r.Timestamp
+	if r.Timed {
+		at = r.Time
+	}
+	if at <= 0 {
 		return false, errors.New("the record has no timestamp to be routed by")
 	}
-	key := timedRoute{r.Route, r.Timestamp / t.unit}
+	key := timedRoute{r.Route, at / t.unit}
 	to, ok := t.known[key]
 	if !ok {
 		to = strings.ReplaceAll(t.topic, "${topic}", r.Route)
-		to = strings.ReplaceAll(to, "${timestamp}", string(t.format.Append(nil, r.Timestamp)))
+		to = strings.ReplaceAll(to, "${timestamp}", string(t.format.Append(nil, at)))
 		if len(t.known) >= routesKept {
 			clear(t.known)
 		}

@@ -45,6 +45,10 @@ func TestTimestampRouter(t *testing.T) {
 			}
 		}
 	}
+	r := &cdc.Record{Origin: cdc.Origin{Timestamp: at}, Route: "orders", Timed: true, Time: at - 86_400_000}
+	if _, err := chain(t, map[string]string{"transforms": "r", "transforms.r.type": timestampClass}).Apply(context.Background(), []*cdc.Record{r}); err != nil || r.Route != "orders-20240101" {
+		t.Errorf("a time that a transform chose: %s, %v", r.Route, err)
+	}
 	if _, err := build(t, map[string]string{"transforms": "r", "transforms.r.type": timestampClass, "transforms.r.timestamp.format": "b"}); err == nil {
 		t.Error("b is no pattern")
 	}

@@ -49,7 +49,8 @@ type Transaction struct {
 	CollectionOrder int64  // the same within its table
 }
 
-// Origin is where a record stands in Kafka; no transform changes it.
+// Origin is where a record stands in Kafka; no transform changes it. One that a
+// capture has yet to write has Partition and Offset −1 and Timestamp 0.
 type Origin struct {
 	Topic       string
 	Partition   int32
