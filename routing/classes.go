@@ -9,8 +9,8 @@ import "github.com/weir-cdc/weir/internal/transform"
 // family, whose map is beside what it names.
 var Classes = transform.Classes{
 	Transforms: transform.Merge(
-		timestampTransforms,
 		connectTransforms,
+		timestampTransforms,
 		tableTransforms,
 		debeziumTransforms,
 		changeTransforms,
