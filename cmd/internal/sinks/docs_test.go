@@ -274,7 +274,8 @@ func result(t *testing.T, chain *transform.Chain, r *cdc.Record) string {
 		return "null"
 	}
 	var b bytes.Buffer
-	fmt.Fprintf(&b, `{"topic":%q,"key":%s,"value":%s,"deleted":%t,"headers":{`, kept[0].Route, shown(kept[0].Key), shown(kept[0].Value), kept[0].Deleted)
+	fmt.Fprintf(&b, `{"topic":%q,"key":%s,"value":%s,"deleted":%t,"partition":%d,"timestamp":%d,"headers":{`,
+		kept[0].Route, shown(kept[0].Key), shown(kept[0].Value), kept[0].Deleted, kept[0].Place, kept[0].Millis())
 	for i := range kept[0].Headers {
 		h := &kept[0].Headers[i]
 		content, _ := stdjson.Marshal(string(h.Value))
