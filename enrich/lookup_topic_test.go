@@ -216,3 +216,39 @@ func TestTheComponentsOwnKafka(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestTheDistanceToTheEnd: what no consumer is given does not have to come; what
+// is still to come does.
+func TestTheDistanceToTheEnd(t *testing.T) {
+	addr, topic := servers.Kafka(t), servers.Unique(t, "users")
+	newTopic(t, addr, topic, 1, nil)
+	tx, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.TransactionalID(topic))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(tx.Close)
+	for _, commit := range []kgo.TransactionEndTry{kgo.TryAbort, kgo.TryCommit} { // offset 0 and its marker, offset 2 and its marker
+		if err := tx.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		send(t, tx, topic, `1`, `{}`)
+		if err := tx.EndTransaction(context.Background(), commit); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l := startLookup(t, inTopic(addr, topic))
+	s := l.made[0].run.sources[0].source.(*topicSource)
+	first, err := s.look(t.Context())
+	if err != nil || first.next[0] != 0 || first.end[0] != 4 {
+		t.Fatalf("the topic is %+v, %v", first, err)
+	}
+	for _, c := range []struct {
+		next, end     int64
+		idle, reached bool
+	}{{0, 1, true, true}, {0, 1, false, false}, {0, 2, true, false}, {2, 3, true, false}, {3, 3, false, true}} {
+		d := &distance{id: first.id, next: map[int32]int64{0: c.next}, end: map[int32]int64{0: c.end}, idle: c.idle}
+		if got := d.reached(t.Context(), s); got != c.reached {
+			t.Errorf("from %d to %d, idle %v: reached is %v", c.next, c.end, c.idle, got)
+		}
+	}
+}
