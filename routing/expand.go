@@ -1,10 +1,10 @@
 package routing
 
 import (
+	"bytes"
 	stdjson "encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 
@@ -18,13 +18,26 @@ type expander struct {
 	nullBytes    bool // a null is a field of optional bytes; else it is left out
 	emptyStrings bool // an empty array is one of strings; else it is left out
 	adjustment
+	// recent are schemas inferred before, the latest first: a text is tried on
+	// them before one is inferred from it.
+	recent []*cdc.Schema
 }
 
-// expand is the value of an object or array and its field, of the given name.
-// What has to be copied lives in row's memory, the rest in text.
-func (x *expander) expand(name string, text []byte, row *cdc.Row) (*cdc.Field, cdc.Value, error) {
+// shapesTried is how many schemas a text is tried on.
+const shapesTried = 8
+
+// expand is the value of an object or array and its schema, of a field on its
+// own. What has to be copied lives in row's memory, the rest in text.
+func (x *expander) expand(name string, text []byte, row *cdc.Row) (*cdc.Schema, cdc.Value, error) {
 	if len(text) == 0 || text[0] != '{' && text[0] != '[' || !stdjson.Valid(text) {
 		return nil, cdc.Value{}, errors.New("it is no JSON object or array")
+	}
+	for i, s := range x.recent {
+		if v, ok := x.fit(&s.Fields[0], text, row); ok {
+			copy(x.recent[1:i+1], x.recent[:i])
+			x.recent[0] = s
+			return s, v, nil
+		}
 	}
 	f, err := x.infer(name, text)
 	if err != nil {
@@ -34,7 +47,13 @@ func (x *expander) expand(name string, text []byte, row *cdc.Row) (*cdc.Field, c
 		return nil, cdc.Value{}, errors.New("an empty array has no type")
 	}
 	v, err := x.convert(f, text, row)
-	return f, v, err
+	if err != nil {
+		return nil, v, err
+	}
+	s := cdc.Bare(*f)
+	x.recent = slices.Insert(x.recent, 0, s)
+	x.recent = x.recent[:min(len(x.recent), shapesTried)]
+	return s, v, nil
 }
 
 // infer is the field that a JSON value makes; nil for one that is left out. key
@@ -59,18 +78,24 @@ func (x *expander) infer(key string, b []byte) (*cdc.Field, error) {
 }
 
 func inferNumber(b []byte) (*cdc.Field, error) {
-	f := &cdc.Field{Type: cdc.Double, Optional: true}
-	if slices.ContainsFunc(b, func(c byte) bool { return c == '.' || c == 'e' || c == 'E' }) {
-		return f, nil
-	}
-	n, err := strconv.ParseInt(string(b), 10, 64)
-	if err != nil {
+	t, _, ok := typeOfNumber(b)
+	if !ok {
 		return nil, fmt.Errorf("the number %s has more than 64 bits", b)
 	}
-	if f.Type = cdc.Int64; n == int64(int32(n)) {
-		f.Type = cdc.Int32
+	return &cdc.Field{Type: t, Optional: true}, nil
+}
+
+// typeOfNumber is the type that a number is inferred to be, and the number if
+// that is an integer.
+func typeOfNumber(b []byte) (t cdc.Type, n int64, ok bool) {
+	if slices.ContainsFunc(b, func(c byte) bool { return c == '.' || c == 'e' || c == 'E' }) {
+		return cdc.Double, 0, true
 	}
-	return f, nil
+	n, err := strconv.ParseInt(string(b), 10, 64)
+	if n == int64(int32(n)) {
+		return cdc.Int32, n, err == nil
+	}
+	return cdc.Int64, n, err == nil
 }
 
 func (x *expander) inferObject(key string, b []byte) (*cdc.Field, error) {
@@ -199,16 +224,25 @@ func (x *expander) convert(f *cdc.Field, b []byte, row *cdc.Row) (cdc.Value, err
 	case f.Type == cdc.Array:
 		return x.convertArray(f.Element, b, row)
 	case f.Type == cdc.Double:
-		n, err := strconv.ParseFloat(string(b), 64)
-		if err != nil || math.IsInf(n, 0) {
-			return cdc.Value{}, fmt.Errorf("the number %s is too large", b)
-		}
-		return cdc.Float64(n), nil
+		return double(b)
 	case isNumeric(f.Type):
 		n, err := strconv.ParseInt(string(b), 10, 64)
 		return cdc.Int(n), err
 	}
 	return json.ReadAny(row, b)
+}
+
+// double is a number as a double. One without a point, which is among others
+// that have one, has to be exact.
+func double(b []byte) (cdc.Value, error) {
+	f, err := strconv.ParseFloat(string(b), 64)
+	if err != nil {
+		return cdc.Value{}, fmt.Errorf("the number %s is too large", b)
+	}
+	if t, n, _ := typeOfNumber(b); t != cdc.Double && int64(f) != n {
+		return cdc.Value{}, fmt.Errorf("the number %s has more digits than a double has", b)
+	}
+	return cdc.Float64(f), nil
 }
 
 func (x *expander) convertObject(s *cdc.Schema, b []byte, row *cdc.Row) (cdc.Value, error) {
@@ -235,4 +269,96 @@ func (x *expander) convertArray(element *cdc.Field, b []byte, row *cdc.Row) (cdc
 		return err
 	})
 	return cdc.List(list), err
+}
+
+// fit is the value of a JSON text for a field, if exactly this field would be
+// inferred from it.
+func (x *expander) fit(f *cdc.Field, b []byte, row *cdc.Row) (v cdc.Value, ok bool) {
+	switch b[0] {
+	case '{':
+		if f.Type != cdc.Struct {
+			return v, false
+		}
+		return x.fitObject(f.Struct, b, row)
+	case '[':
+		if f.Type != cdc.Array {
+			return v, false
+		}
+		return x.fitArray(f.Element, b, row)
+	case 'n':
+		return v, f.Type == cdc.Binary
+	case '"':
+		if f.Type != cdc.Text {
+			return v, false
+		}
+	case 't', 'f':
+		return cdc.Bool(b[0] == 't'), f.Type == cdc.Boolean
+	default:
+		t, n, ok := typeOfNumber(b)
+		if !ok || t != f.Type {
+			return v, false
+		}
+		if t != cdc.Double {
+			return cdc.Int(n), true
+		}
+	}
+	v, err := x.convert(f, b, row)
+	return v, err == nil
+}
+
+// errUnfit ends a walk through what does not fit.
+var errUnfit = errors.New("another shape")
+
+func (x *expander) fitObject(s *cdc.Schema, b []byte, row *cdc.Row) (cdc.Value, bool) {
+	list := row.AllocList(len(s.Fields))
+	at := 0
+	err := json.EachMember(b, func(name, value []byte) error {
+		if x.omits(value) {
+			return nil
+		}
+		if at == len(s.Fields) || x.on || string(name) != s.Fields[at].Name {
+			return errUnfit
+		}
+		v, ok := x.fit(&s.Fields[at], value, row)
+		if !ok {
+			return errUnfit
+		}
+		list[at] = v
+		at++
+		return nil
+	})
+	return cdc.List(list), err == nil && at == len(s.Fields)
+}
+
+// omits reports whether a member of this value is left out.
+func (x *expander) omits(value []byte) bool {
+	switch value[0] {
+	case 'n':
+		return !x.nullBytes
+	case '[':
+		return !x.emptyStrings && len(bytes.TrimSpace(value[1:len(value)-1])) == 0
+	}
+	return false
+}
+
+// fitArray fits each element that is not null, of which there has to be one.
+func (x *expander) fitArray(element *cdc.Field, b []byte, row *cdc.Row) (cdc.Value, bool) {
+	n, some := 0, false
+	err := json.EachElement(b, func(value []byte) error { n++; return nil })
+	list := row.AllocList(n)
+	at := 0
+	if err == nil {
+		err = json.EachElement(b, func(value []byte) error {
+			if at++; value[0] == 'n' {
+				return nil
+			}
+			v, ok := x.fit(element, value, row)
+			if !ok {
+				return errUnfit
+			}
+			list[at-1], some = v, true
+			return nil
+		})
+	}
+	return cdc.List(list), err == nil && some
 }

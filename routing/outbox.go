@@ -174,10 +174,10 @@ func (t *eventRouter) event(r *cdc.Record, e *cdc.Envelope) (bool, error) {
 	payload, schema := row.Values[table.payload], table.payloadSchema
 	empty := payload.IsNull() || payload.Kind() == cdc.KindString && len(bytes.TrimSpace(payload.Bytes())) == 0
 	if t.expander != nil && payload.Kind() == cdc.KindString {
-		if f, v, err := t.expander.expand(t.payload, payload.Bytes(), row); err != nil {
+		if s, v, err := t.expander.expand(t.payload, payload.Bytes(), row); err != nil {
 			t.log.Warn("leaving a payload as it is, which cannot be expanded", zap.Error(err))
 		} else {
-			payload, schema = v, cdc.Bare(*f)
+			payload, schema = v, s
 		}
 	}
 	value, err := t.value(r, table, payload, schema, string(by.Bytes()))
