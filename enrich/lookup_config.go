@@ -17,6 +17,9 @@ import (
 	"github.com/weir-cdc/weir/internal/transform"
 )
 
+// lookupClass is matched by its last part.
+const lookupClass = "io.weir.transforms.LookupTransform"
+
 // lookupTransforms are the look-ups of a component that lends them no server.
 var lookupTransforms = Lookups(LookupServers{}).Transforms
 
@@ -30,7 +33,7 @@ type LookupServers struct {
 // which has the same class without.
 func Lookups(servers LookupServers) transform.Classes {
 	return transform.Classes{Transforms: map[string]func(*transform.Options) transform.Transform{
-		"LookupTransform": func(o *transform.Options) transform.Transform { return newLookup(o, servers) },
+		lookupClass: func(o *transform.Options) transform.Transform { return newLookup(o, servers) },
 	}}
 }
 

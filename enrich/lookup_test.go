@@ -42,8 +42,8 @@ func lookupChain(properties map[string]string, made *[]*lookupTransform, servers
 		return nil, err
 	}
 	seen := transform.Classes{Transforms: map[string]func(*transform.Options) transform.Transform{
-		"LookupTransform": func(o *transform.Options) transform.Transform {
-			t := Lookups(servers).Transforms["LookupTransform"](o)
+		lookupClass: func(o *transform.Options) transform.Transform {
+			t := Lookups(servers).Transforms[lookupClass](o)
 			*made = append(*made, t.(*lookupTransform))
 			return t
 		},
