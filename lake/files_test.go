@@ -189,6 +189,25 @@ func TestAddedColumns(t *testing.T) {
 	}
 }
 
+// TestTheOperationOfAnUnwrappedRow is that in the row itself, whose field the
+// added column takes the place of.
+func TestTheOperationOfAnUnwrappedRow(t *testing.T) {
+	l := newLake(t, "add.columns=op")
+	flat := schema("t", field("id", cdc.Int32), field("__op", cdc.Text))
+	var records []*cdc.Record
+	for i, op := range []cdc.Value{str("c"), str("changed"), {}, str("c")} {
+		r := recordAt(int64(i), rowOf(flat, cdc.Int(int64(i)), op))
+		r.Op = cdc.OpNone
+		records = append(records, r)
+	}
+	records[3].Op = cdc.OpUpdate // an envelope's
+	render(t, l, 0, 4, records...)
+	got := readFile(t, l, filesOf(t, l)[0])
+	if want := []any{"c", nil, nil, "u"}; !reflect.DeepEqual(values(got, "__op"), want) {
+		t.Errorf("operations %v, want %v", values(got, "__op"), want)
+	}
+}
+
 // TestRowsWithoutAnyColumn still count.
 func TestRowsWithoutAnyColumn(t *testing.T) {
 	l := newLake(t, "add.columns=none")

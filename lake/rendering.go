@@ -117,6 +117,9 @@ func (r *rendering) take(record *cdc.Record) error {
 		if r.odd, err = e.kind.check(e.values, e.deleted, r.odd[:0]); err != nil {
 			return err
 		}
+		if e.op == cdc.OpNone {
+			e.op = e.kind.operation(e.values)
+		}
 	}
 	path, err := r.lake.config.partitioner.folder(record, r.instant, &r.bucket)
 	if err != nil {

@@ -12,11 +12,27 @@ type rowType struct {
 	columns []column
 	partial bool // of a key: the other columns are not null, they are unknown
 	untyped bool // has a field of type Any
+	op      int  // where the row itself has its operation, -1: it has none
+}
+
+// opField is what a row is told its operation in that was unwrapped before it
+// came: ExtractNewRecordState's name for it.
+var opField = []byte("__op")
+
+// operation is the row's own, of values that are those of its columns.
+func (t *rowType) operation(values []cdc.Value) cdc.Op {
+	if t.op < 0 {
+		return cdc.OpNone
+	}
+	if v := values[t.op]; v.Kind() == cdc.KindString && len(v.Bytes()) == 1 {
+		return cdc.Op(v.Bytes()[0])
+	}
+	return cdc.OpNone
 }
 
 // newRowType prepares s, without the fields whose columns the lake adds itself.
 func newRowType(s *cdc.Schema, partial bool) (*rowType, error) {
-	t := &rowType{schema: s, partial: partial, columns: make([]column, len(s.Fields))}
+	t := &rowType{schema: s, partial: partial, columns: make([]column, len(s.Fields)), op: s.Index(opField)}
 	for i := range s.Fields {
 		var err error
 		if t.columns[i], err = newColumn(&s.Fields[i]); err != nil {
