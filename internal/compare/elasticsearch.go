@@ -22,6 +22,9 @@ type Elasticsearch struct {
 	Table *Table // whose rows the documents are
 	// AnyID says that ids are not made of keys (key.ignore=true).
 	AnyID bool
+	// Look, if not nil, is shown every document before it is compared, for what
+	// it has beside the columns. Its error ends the reading.
+	Look func(id string, document []byte) error
 }
 
 // Node is a server of Elasticsearch, whose method Do suits Elasticsearch.Do.
@@ -93,6 +96,9 @@ func (e *Elasticsearch) Each(ctx context.Context, each func(*Row) error) (err er
 
 func (e *Elasticsearch) page(b *builder, found *hits, each func(*Row) error) error {
 	for _, h := range found.Hits.Hits {
+		if err := look(e.Look, h.ID, h.Source); err != nil {
+			return err
+		}
 		row := b.document(h.ID, h.Source)
 		if !e.AnyID && !strings.HasPrefix(h.ID, hashedID) {
 			b.place(h.ID, "")

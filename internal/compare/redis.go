@@ -20,6 +20,9 @@ type Redis struct {
 	// AnyName says that what follows the prefix is not the table's key
 	// (cache.key.field).
 	AnyName bool
+	// Look, if not nil, is shown every JSON document before it is compared, for
+	// what it has beside the columns. Its error ends the reading.
+	Look func(key string, document []byte) error
 }
 
 // scanCount is how many keys the server looks at in one step.
@@ -126,6 +129,9 @@ func (s *scan) take(name string, text *redis.StringCmd, hash *redis.MapStringStr
 	case text.Err() != nil:
 		return text.Err()
 	default:
+		if err := look(s.Look, name, []byte(text.Val())); err != nil {
+			return err
+		}
 		row = s.builder.document(name, []byte(text.Val()))
 	}
 	if !s.AnyName {

@@ -51,25 +51,51 @@ const startPatience = 20 * time.Second
 // StartComponent writes a component's configuration and starts its binary with
 // it, on a free port for HTTP. It returns when the component answers there.
 func (g *Group) StartComponent(ctx context.Context, binary string, connector Connector, env ...string) (*Component, error) {
-	port, err := FreePort(ctx)
+	address, err := freeAddress(ctx)
 	if err != nil {
 		return nil, err
 	}
-	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	connector.Config["admin.listen"] = address
 	text, err := json.MarshalIndent(connector, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("writing the configuration of %s: %w", connector.Name, err)
 	}
-	name := filepath.Base(binary)
-	c := &Component{Client: admin.Client{URL: "http://" + address}, Config: filepath.Join(g.folder, strings.TrimPrefix(name, "weir-")+".json")}
-	if err := os.WriteFile(c.Config, append(text, '\n'), 0o600); err != nil {
+	file := filepath.Join(g.folder, strings.TrimPrefix(filepath.Base(binary), "weir-")+".json")
+	if err := os.WriteFile(file, append(text, '\n'), 0o600); err != nil {
 		return nil, fmt.Errorf("writing the configuration of %s: %w", connector.Name, err)
 	}
-	if c.Process, err = g.Start(Command{Name: name, Program: binary, Args: []string{"--config", c.Config}, Env: env}); err != nil {
+	return g.startComponent(ctx, address, file, Command{Program: binary, Env: env})
+}
+
+// StartConfigured starts a binary with a configuration file as it is, and with
+// properties set over it, each name=value; on a free port for HTTP. It returns
+// when the component answers there.
+func (g *Group) StartConfigured(ctx context.Context, binary, file string, set []string, env ...string) (*Component, error) {
+	address, err := freeAddress(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c := Command{Program: binary, Env: env}
+	for _, property := range append([]string{"admin.listen=" + address}, set...) {
+		c.Args = append(c.Args, "--set", property)
+	}
+	return g.startComponent(ctx, address, file, c)
+}
+
+// startComponent runs a command with a configuration that makes it listen on an
+// address.
+func (g *Group) startComponent(ctx context.Context, address, file string, run Command) (_ *Component, err error) {
+	run.Name, run.Args = filepath.Base(run.Program), append([]string{"--config", file}, run.Args...)
+	c := &Component{Client: admin.Client{URL: "http://" + address}, Config: file}
+	if c.Process, err = g.Start(run); err != nil {
 		return nil, err
 	}
 	return c, c.await(ctx)
+}
+
+func freeAddress(ctx context.Context) (string, error) {
+	port, err := FreePort(ctx)
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), err
 }
 
 // Restart starts the component again after Kill or Stop, and returns when it

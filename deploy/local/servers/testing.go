@@ -182,6 +182,14 @@ func Kafka(tb testing.TB) string {
 	return address(nodes[0].ports[0])
 }
 
+// NewKafka starts a broker of the test's own, configured as the shared one but for further lines of server.properties,
+// which win, and returns its bootstrap address.
+func NewKafka(tb testing.TB, properties ...string) string {
+	tb.Helper()
+	n := runningPrivate(tb, "kafka", 2, properties, kafkaRecipe)
+	return address(n.ports[0])
+}
+
 // KafkaSecure returns the shared broker with TLS and SASL.
 func KafkaSecure(tb testing.TB) KafkaSecurity {
 	tb.Helper()
