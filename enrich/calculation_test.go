@@ -39,9 +39,9 @@ func referenceChain(tb testing.TB, file string, set ...string) *transform.Chain 
 	return c
 }
 
-// through runs a record through a chain and shows what it is then, or the
+// runThrough runs a record through a chain and shows what it is then, or the
 // error's text.
-func through(tb testing.TB, c *transform.Chain, r *cdc.Record) string {
+func runThrough(tb testing.TB, c *transform.Chain, r *cdc.Record) string {
 	tb.Helper()
 	kept, err := c.Apply(context.Background(), []*cdc.Record{r})
 	if err != nil {
@@ -102,7 +102,7 @@ func TestCalculation(t *testing.T) {
 			`,"discount_amount":8854437155380584775.676250,"final_amount":61981060087664093429.733750}`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := through(t, referenceChain(t, "enrichment.json#calculation_enrichment"), c.record)
+			got := runThrough(t, referenceChain(t, "enrichment.json#calculation_enrichment"), c.record)
 			if c.record.Value != nil && !c.record.Tombstone {
 				got = showRow(c.record.Value)
 			}
@@ -113,7 +113,7 @@ func TestCalculation(t *testing.T) {
 	}
 	t.Run("absent", func(t *testing.T) {
 		r := &cdc.Record{Value: absent}
-		through(t, referenceChain(t, "enrichment.json#calculation_enrichment"), r)
+		runThrough(t, referenceChain(t, "enrichment.json#calculation_enrichment"), r)
 		if v := r.Value.Value("final_amount"); v.Kind() != cdc.KindAbsent {
 			t.Errorf("what was made of a column that was not sent is %v", v)
 		}
@@ -128,8 +128,8 @@ func TestCalculation(t *testing.T) {
 func TestCalculationSchema(t *testing.T) {
 	c := referenceChain(t, "enrichment.json#calculation_enrichment")
 	first, second := &cdc.Record{Value: sale()}, &cdc.Record{Value: sale()}
-	through(t, c, first)
-	through(t, c, second)
+	runThrough(t, c, first)
+	runThrough(t, c, second)
 	s := first.Value.Schema
 	if s != second.Value.Schema || !s.Optional || s.Name != saleSchema.Name || len(s.Fields) != 7 {
 		t.Errorf("%+v", s)
@@ -169,7 +169,7 @@ func TestCalculationOptions(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := through(t, chain, record(t, in)); !strings.Contains(got, c.want) {
+			if got := runThrough(t, chain, record(t, in)); !strings.Contains(got, c.want) {
 				t.Errorf("got %s, want %s", got, c.want)
 			}
 		})

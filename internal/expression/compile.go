@@ -95,7 +95,7 @@ func (c *compiler) literal(n ast.Node) node {
 	return newConstant(numberValue(x), t)
 }
 
-var reserved = []string{"value", "key", "before", "after", "op", "source", "headers", "topic", "ts"}
+var reserved = []string{"this", "value", "key", "before", "after", "op", "source", "headers", "topic", "ts"}
 
 func (c *compiler) identifier(name string) node {
 	for _, v := range slices.Backward(c.variables) {
@@ -117,9 +117,12 @@ func (c *compiler) identifier(name string) node {
 	case "keySchema", "valueSchema", "header":
 		return c.fail("%s is not known here: the names are fields of the row, %s", name, strings.Join(reserved, ", "))
 	}
-	if b, ok := bases[name]; ok {
+	if b, ok := bases[name]; ok && b != ofState {
 		c.uses[b] = true
 		return partNode{b}
+	}
+	if name == "this" {
+		return c.fail("this needs the name of a field: this.name or this[\"name\"]")
 	}
 	return c.field(ofState, name)
 }

@@ -53,7 +53,7 @@ const (
 	ofSource             // source
 )
 
-var bases = map[string]base{"value": ofValue, "key": ofKey, "before": ofBefore, "after": ofAfter, "source": ofSource}
+var bases = map[string]base{"this": ofState, "value": ofValue, "key": ofKey, "before": ofBefore, "after": ofAfter, "source": ofSource}
 
 // stateOf is the row that the record is about: the flat value; of an envelope
 // the row after the change, or else that before it.
