@@ -13,7 +13,7 @@ import (
 )
 
 // hashCode is Java's Object.hashCode of the value as Kafka Connect holds it.
-func hashCode(f *cdc.Field, v *cdc.Value) (int32, error) {
+func hashCode(f *cdc.Field, v cdc.Value) (int32, error) {
 	switch v.Kind() {
 	case cdc.KindNull, cdc.KindAbsent:
 		return 0, nil
@@ -42,7 +42,7 @@ func hashCode(f *cdc.Field, v *cdc.Value) (int32, error) {
 	case cdc.KindBigDecimal:
 		return 31*hashInteger(twosComplement(v.Bytes())) + int32(f.Scale), nil
 	case cdc.KindMicros:
-		return hashText(temporalText(f, v)), nil
+		return hashText(temporalText(f, &v)), nil
 	}
 	return 0, fmt.Errorf("field %s is a struct or an array, which has no hash that is the same everywhere", f.Name)
 }
@@ -106,7 +106,7 @@ func twosComplement(b []byte) *big.Int {
 
 // murmurCode is the hash of Debezium's MurmurHash3: of texts themselves, and of
 // the hashCode of everything else.
-func murmurCode(f *cdc.Field, v *cdc.Value) (int32, error) {
+func murmurCode(f *cdc.Field, v cdc.Value) (int32, error) {
 	if v.Kind() == cdc.KindString {
 		return murmur(v.Bytes()), nil
 	}

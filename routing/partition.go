@@ -15,7 +15,7 @@ import (
 type partitionRouting struct {
 	fields     []path
 	partitions int32
-	hash       func(*cdc.Field, *cdc.Value) (int32, error)
+	hash       func(*cdc.Field, cdc.Value) (int32, error)
 	scratch    cdc.Row
 }
 
@@ -55,7 +55,7 @@ func (t *partitionRouting) Apply(r *cdc.Record) (bool, error) {
 	some := false
 	for _, p := range t.fields {
 		v, f := p.find(e, &t.scratch)
-		if v == nil {
+		if f == nil {
 			continue
 		}
 		h, err := t.hash(f, v)

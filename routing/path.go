@@ -22,9 +22,9 @@ func newPath(text string) path {
 // change is a delete.
 const eitherState = "change"
 
-// find is the member's value and its field; nil where the envelope has none or
-// it is null. What has to be read from JSON lives in scratch.
-func (p path) find(e *cdc.Envelope, scratch *cdc.Row) (*cdc.Value, *cdc.Field) {
+// find is the member's value and its field, which is nil where the envelope has
+// no such member or it is null. What has to be read from JSON lives in scratch.
+func (p path) find(e *cdc.Envelope, scratch *cdc.Row) (cdc.Value, *cdc.Field) {
 	name := p[0]
 	if name == eitherState {
 		if name = "after"; e.Op == cdc.OpDelete {
@@ -45,7 +45,7 @@ func (p path) find(e *cdc.Envelope, scratch *cdc.Row) (*cdc.Value, *cdc.Field) {
 	case name == "transaction" && len(p) == 2 && len(e.Transaction.ID) > 0:
 		return ofTransaction(&e.Transaction, p[1])
 	}
-	return nil, nil
+	return cdc.Value{}, nil
 }
 
 var (
@@ -55,18 +55,18 @@ var (
 )
 
 // single is a member of the envelope itself.
-func single(e *cdc.Envelope, name string, scratch *cdc.Row) (*cdc.Value, *cdc.Field) {
-	number := func(n int64) (*cdc.Value, *cdc.Field) {
+func single(e *cdc.Envelope, name string, scratch *cdc.Row) (cdc.Value, *cdc.Field) {
+	number := func(n int64) (cdc.Value, *cdc.Field) {
 		if n == 0 {
-			return nil, nil
+			return cdc.Value{}, nil
 		}
-		return new(cdc.Int(n)), longField
+		return cdc.Int(n), longField
 	}
 	switch name {
 	case "op":
 		b := scratch.Alloc(1)
 		b[0] = byte(e.Op)
-		return new(cdc.String(b)), textField
+		return cdc.String(b), textField
 	case "ts_ms":
 		return number(e.Millis)
 	case "ts_us":
@@ -74,56 +74,56 @@ func single(e *cdc.Envelope, name string, scratch *cdc.Row) (*cdc.Value, *cdc.Fi
 	case "ts_ns":
 		return number(e.Nanos)
 	}
-	return nil, nil
+	return cdc.Value{}, nil
 }
 
-func ofTransaction(tx *cdc.Transaction, name string) (*cdc.Value, *cdc.Field) {
+func ofTransaction(tx *cdc.Transaction, name string) (cdc.Value, *cdc.Field) {
 	switch name {
 	case "id":
-		return new(cdc.String(tx.ID)), textField
+		return cdc.String(tx.ID), textField
 	case "total_order":
-		return new(cdc.Int(tx.TotalOrder)), longField
+		return cdc.Int(tx.TotalOrder), longField
 	case "data_collection_order":
-		return new(cdc.Int(tx.CollectionOrder)), longField
+		return cdc.Int(tx.CollectionOrder), longField
 	}
-	return nil, nil
+	return cdc.Value{}, nil
 }
 
 // within is the member of a row, or of the structs in it.
-func (p path) within(r *cdc.Row, scratch *cdc.Row) (*cdc.Value, *cdc.Field) {
+func (p path) within(r *cdc.Row, scratch *cdc.Row) (cdc.Value, *cdc.Field) {
 	if r == nil {
-		return nil, nil
+		return cdc.Value{}, nil
 	}
 	schema, values := r.Schema, r.Values
 	for i, name := range p {
 		at := schema.Index([]byte(name))
 		if at < 0 || values[at].IsNull() {
-			return nil, nil
+			return cdc.Value{}, nil
 		}
 		f, v := &schema.Fields[at], &values[at]
 		switch {
 		case i == len(p)-1:
-			return v, f
+			return *v, f
 		case v.Kind() == cdc.KindJSON:
 			return p[i+1:].inJSON(v.Bytes(), scratch)
 		case f.Struct == nil:
-			return nil, nil
+			return cdc.Value{}, nil
 		}
 		schema, values = f.Struct, v.List()
 	}
-	return nil, nil
+	return cdc.Value{}, nil
 }
 
-func (p path) inJSON(object []byte, scratch *cdc.Row) (*cdc.Value, *cdc.Field) {
+func (p path) inJSON(object []byte, scratch *cdc.Row) (cdc.Value, *cdc.Field) {
 	for _, name := range p {
 		object = json.Member(object, name)
 	}
 	if object == nil {
-		return nil, nil
+		return cdc.Value{}, nil
 	}
 	v, err := json.ReadAny(scratch, object)
 	if err != nil || v.IsNull() {
-		return nil, nil
+		return cdc.Value{}, nil
 	}
-	return &v, anyField
+	return v, anyField
 }
