@@ -3,6 +3,7 @@ package enrich
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/weir-cdc/weir/internal/cdc"
@@ -358,18 +359,27 @@ func (t *flatten) leaves(p *flattenPlan, s *cdc.Schema, prefix string, path []in
 	return nil
 }
 
-// maxGrown bounds the fields that records without a schema can make up.
-const maxGrown = 4096
+// The bounds of what records without a schema can make of memory: a schema is
+// kept for ever.
+const (
+	maxGrown    = 4096 // fields
+	maxWidening = 256
+)
 
 // grownSchema is the schema of objects that come without one. It widens as
 // fields appear; a field that an object lacks is null.
-type grownSchema struct{ schema *cdc.Schema }
+type grownSchema struct {
+	schema  *cdc.Schema
+	fresh   []cdc.Field // that the object at hand has and the schema lacks
+	widened int
+}
 
 // begin makes row one of no values.
 func (g *grownSchema) begin(row *cdc.Row) {
 	if g.schema == nil {
 		g.schema = cdc.NewSchema("")
 	}
+	g.fresh = g.fresh[:0]
 	row.Values = row.Values[:0]
 	grow(row, len(g.schema.Fields))
 }
@@ -378,11 +388,15 @@ func (g *grownSchema) begin(row *cdc.Row) {
 func (g *grownSchema) put(row *cdc.Row, name []byte, f cdc.Field, v cdc.Value) error {
 	i := g.schema.Index(name)
 	if i < 0 {
-		if i = len(g.schema.Fields); i >= maxGrown {
-			return fmt.Errorf("more than %d different fields in records without a schema", maxGrown)
+		at := slices.IndexFunc(g.fresh, func(f cdc.Field) bool { return f.Name == string(name) })
+		if at < 0 {
+			at = len(g.fresh)
+			f.Name = string(name)
+			g.fresh = append(g.fresh, f)
 		}
-		f.Name = string(name)
-		g.schema = g.schema.With(f)
+		if i = len(g.schema.Fields) + at; i >= maxGrown || g.widened >= maxWidening {
+			return fmt.Errorf("too many different fields in records without a schema: %s is one more", name)
+		}
 	}
 	grow(row, i+1)
 	row.Values[i] = v
@@ -390,7 +404,13 @@ func (g *grownSchema) put(row *cdc.Row, name []byte, f cdc.Field, v cdc.Value) e
 }
 
 // end makes row one of the schema.
-func (g *grownSchema) end(row *cdc.Row) { row.Schema = g.schema }
+func (g *grownSchema) end(row *cdc.Row) {
+	if len(g.fresh) > 0 {
+		g.schema = g.schema.With(g.fresh...)
+		g.widened++
+	}
+	row.Schema = g.schema
+}
 
 // read makes row what the JSON object is.
 func (g *grownSchema) read(row *cdc.Row, object []byte) error {

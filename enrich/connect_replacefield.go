@@ -40,7 +40,10 @@ type replacePlan struct {
 }
 
 func newReplaceField(s side, o *transform.Options) transform.Transform {
-	t := &replaceField{side: s, include: o.List("include"), exclude: o.List("exclude"), renames: map[string]string{}, replace: replaceNulls(o)}
+	t := &replaceField{
+		side: s, include: oldList(o, "include", "whitelist"), exclude: oldList(o, "exclude", "blacklist"),
+		renames: map[string]string{}, replace: replaceNulls(o),
+	}
 	for _, item := range o.List("renames") {
 		from, to, ok := strings.Cut(item, ":")
 		if !ok || from == "" || to == "" || strings.Contains(to, ":") {
@@ -51,6 +54,15 @@ func newReplaceField(s side, o *transform.Options) transform.Transform {
 	}
 	t.plans = newPlanned(t.plan)
 	return t
+}
+
+// oldList reads a list by its name, or by the one it had before Connect 4.
+func oldList(o *transform.Options, name, old string) []string {
+	if list := o.List(name); len(list) > 0 || o.Text(old, "") == "" {
+		return list
+	}
+	o.Notice(old, "is an old name of "+name)
+	return o.List(old)
 }
 
 // Apply replaces the fields of r.

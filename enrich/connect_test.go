@@ -3,6 +3,7 @@ package enrich
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -200,7 +201,7 @@ func TestConnectConfigurationErrors(t *testing.T) {
 		"Cast$Value", "Cast$Value spec=a:int65", "Cast$Value spec=int8,a:int8", "Cast$Value spec=a:struct", "Cast spec=a:int8",
 		"ExtractField$Key", "ExtractField$Key field=`a field.syntax.version=V2", "ExtractField$Key field=a field.syntax.version=V3",
 		"HoistField$Key", "InsertField$Value", "InsertField$Value static.field=a", "InsertField$Value static.field=a static.value=$(date:b)",
-		"MaskField$Value", "ReplaceField$Value renames=a", "ReplaceField$Value renames=a:b:c", "ReplaceField$Value blacklist=a",
+		"MaskField$Value", "ReplaceField$Value renames=a", "ReplaceField$Value renames=a:b:c", "ReplaceField$Value greylist=a",
 		"HeaderFrom$Value fields=a headers=b", "HeaderFrom$Value fields=a,b headers=b operation=move", "HeaderFrom$Value operation=swap fields=a headers=b",
 		"InsertHeader header=a", "DropHeaders", "ValueToKey", "SetSchemaMetadata$Value", "SetSchemaMetadata$Value schema.version=x",
 		"TimestampConverter$Value field=a", "TimestampConverter$Value target.type=string", "TimestampConverter$Value target.type=text",
@@ -223,6 +224,57 @@ func TestLiteral(t *testing.T) {
 		if got := rowText(parseLiteral(text)); got != want {
 			t.Errorf("%q: %s, want %s", text, got, want)
 		}
+	}
+}
+
+// TestOldNames: exclude and include were blacklist and whitelist.
+func TestOldNames(t *testing.T) {
+	for properties, want := range map[string]string{
+		"ReplaceField$Value whitelist=id,city": `{"id":1,"city":"Oslo"}`, "ReplaceField$Value blacklist=n,at,active,score,total,id": `{"city":"Oslo"}`,
+	} {
+		if got := applied(t, properties, input(t, "map")); got != want {
+			t.Errorf("%s: %s", properties, got)
+		}
+	}
+}
+
+// TestGrowingRows: fields come and go in objects without a schema, in any order,
+// and their number is bounded.
+func TestGrowingRows(t *testing.T) {
+	chain := connectChain(t, "Flatten$Value")
+	flattened := func(value string) string {
+		m := new(json.Message)
+		if err := json.NewReader(nil).ReadValue(m, []byte(value)); err != nil {
+			t.Fatal(err)
+		}
+		r := &cdc.Record{Value: m.Value}
+		if _, err := chain.Apply(context.Background(), []*cdc.Record{r}); err != nil {
+			return "error"
+		}
+		return rowText(r.Value)
+	}
+	for _, c := range [][2]string{
+		{`{"o":{"a":1,"b":{"c":[1,{"d":2}],"e":"\u0041"}}}`, `{"o.a":1,"o.b.c":[1,{"d":2}],"o.b.e":"A"}`},
+		{`{"o":{"x":null,"a":2,"x":3}}`, `{"o.a":2,"o.b.c":null,"o.b.e":null,"o.x":3}`},
+		{`{"o":{}}`, `{"o.a":null,"o.b.c":null,"o.b.e":null,"o.x":null}`},
+		{`{"o":7}`, `{"o.a":null,"o.b.c":null,"o.b.e":null,"o.x":null,"o":7}`},
+	} {
+		if got := flattened(c[0]); got != c[1] {
+			t.Errorf("%s: %s, want %s", c[0], got, c[1])
+		}
+	}
+	var many strings.Builder
+	for i := range maxGrown {
+		fmt.Fprintf(&many, `,"f%d":1`, i)
+	}
+	if got := flattened(`{"o":{` + many.String()[1:] + `}}`); got != "error" {
+		t.Errorf("%d fields: %.100s", maxGrown, got)
+	}
+	for i := range maxWidening {
+		flattened(fmt.Sprintf(`{"o":{"g%d":1}}`, i))
+	}
+	if got := flattened(`{"o":{"another":1}}`); got != "error" {
+		t.Error("a schema for every record")
 	}
 }
 
