@@ -82,12 +82,23 @@ func (c *Capture) Validate(ctx context.Context) error {
 	if serr != nil {
 		return errors.Join(err, fmt.Errorf("opening the source: %w", serr))
 	}
-	return errors.Join(err, source.Check(ctx), checkTables(ctx, source), source.Close())
+	checked := source.Check(ctx)
+	if checked == nil { // else the definitions cannot be had, either
+		checked = checkTables(ctx, source)
+	}
+	return errors.Join(err, checked, source.Close())
 }
 
 const noTables = "no table is captured: the include and exclude lists let none in of those that exist"
 
 func checkTables(ctx context.Context, source Source) error {
+	err := source.Restore(ctx, nil)
+	if err == nil {
+		err = source.Begin(ctx) // reads the definitions, without which there are no tables
+	}
+	if err != nil {
+		return fmt.Errorf("reading the definitions of tables: %w", err)
+	}
 	tables, err := source.Tables(ctx)
 	if err != nil {
 		return fmt.Errorf("listing tables: %w", err)
