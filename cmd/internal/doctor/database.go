@@ -39,9 +39,11 @@ func (s *servers) database(ctx context.Context, m *member) {
 		s.unreachable(m, "database.hostname", "the database at "+address, err)
 		return
 	}
-	tables, err := source.Tables(ctx)
+	tables, err := tablesOf(ctx, source)
 	if err != nil {
-		s.unreachable(m, "database.hostname", "the database at "+address, err)
+		if !slices.ContainsFunc(findings, func(f mysql.Finding) bool { return f.Fatal }) { // else it is what was found
+			s.unreachable(m, "database.hostname", "the database at "+address, err)
+		}
 		return
 	}
 	s.tables[m] = tables
@@ -55,6 +57,17 @@ func (s *servers) database(ctx context.Context, m *member) {
 	}
 	s.missingTables(m)
 	m.capture.Resolve(captured)
+}
+
+// tablesOf are the tables of a source as they are now.
+func tablesOf(ctx context.Context, source *mysql.Source) ([]*capture.Table, error) {
+	if err := source.Restore(ctx, nil); err != nil {
+		return nil, err
+	}
+	if err := source.Begin(ctx); err != nil {
+		return nil, err
+	}
+	return source.Tables(ctx)
 }
 
 // openSource opens the database of a capture with all tables of the captured
