@@ -20,8 +20,9 @@ var Classes = transform.Classes{
 // debeziumTransforms are Debezium's transforms that change what a record
 // carries.
 var debeziumTransforms = map[string]func(*transform.Options) transform.Transform{
-	"io.debezium.transforms.ExtractNewRecordState":     newUnwrap,
-	"io.debezium.transforms.ExtractChangedRecordState": newChangedState,
-	"io.debezium.transforms.HeaderToValue":             newHeaderToValue,
-	"io.debezium.transforms.TimezoneConverter":         newTimezoneConverter,
+	"io.debezium.transforms.ExtractNewRecordState":             newUnwrap,
+	"io.debezium.transforms.ExtractChangedRecordState":         newChangedState,
+	"io.debezium.transforms.HeaderToValue":                     newHeaderToValue,
+	"io.debezium.transforms.TimezoneConverter":                 newTimezoneConverter,
+	"io.debezium.connector.mysql.transforms.ReadToInsertEvent": newReadToInsert,
 }

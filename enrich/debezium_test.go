@@ -235,6 +235,33 @@ func TestExtractChangedRecordState(t *testing.T) {
 
 var noColumns = cdc.NewSchema("")
 
+// TestReadToInsertEvent: rows of snapshots, and nothing else, become inserts.
+func TestReadToInsertEvent(t *testing.T) {
+	v, _, err := config.Parse(map[string]string{"transforms": "t", "transforms.t.type": "io.debezium.connector.mysql.transforms.ReadToInsertEvent"}, transform.Properties)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := transform.New(v, Classes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := timesRow(5, "2038-01-01T00:00:00Z", "00:00:00Z")
+	for op, want := range map[cdc.Op]cdc.Op{cdc.OpRead: cdc.OpCreate, cdc.OpCreate: cdc.OpCreate, cdc.OpUpdate: cdc.OpUpdate, cdc.OpTruncate: cdc.OpTruncate} {
+		r := ofTimes(op, nil, row)
+		if mustKeep(t, c, r); r.Op != want || r.Envelope.Op != want {
+			t.Errorf("%c became %c, in its envelope %c", op, r.Op, r.Envelope.Op)
+		}
+	}
+	flat := ofTimes(cdc.OpRead, nil, row)
+	flat.Value = row
+	for name, r := range map[string]*cdc.Record{"unwrapped": flat, "tombstone": input(t, "tombstone"), "map": input(t, "map")} {
+		was := r.Op
+		if mustKeep(t, c, r); r.Op != was {
+			t.Errorf("%s became %c", name, r.Op)
+		}
+	}
+}
+
 // TestHeaderToValue moves and copies, into fields of their own and of structs.
 func TestHeaderToValue(t *testing.T) {
 	typed := func() cdc.Header {
