@@ -87,15 +87,19 @@ func newFleet(t *testing.T, source servers.SQL) *fleet {
 	return f
 }
 
-// end stops what runs, shows the logs of a test that failed, and removes what
-// the test left in shared servers.
-func (f *fleet) end() {
+// endProcesses stops what runs, and shows the logs of a test that failed.
+func (f *fleet) endProcesses() {
 	if err := f.group.Stop(patience); err != nil {
 		f.t.Errorf("%v", err)
 	}
 	if f.t.Failed() {
 		f.keepLogs()
 	}
+}
+
+// end stops what runs, and removes what the test left in shared servers.
+func (f *fleet) end() {
+	f.endProcesses()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	cluster := kadm.NewClient(f.kafka)
