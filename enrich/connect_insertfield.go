@@ -42,7 +42,7 @@ func newInsertField(s side, o *transform.Options) transform.Transform {
 	t.insert(o, "timestamp.field", timestamp, timestampValue)
 	if text := o.Text("static.value", ""); o.Text("static.field", "") != "" {
 		if o.Need("static.value", "the text of the field "+o.Text("static.field", "")) != "" {
-			static, err := newStaticText(text, time.Now)
+			static, err := newStaticText(text, clock{time.Now, time.Since})
 			if err != nil {
 				o.Fail("static.value", "a text, with $(date:FORMAT) for the time of processing: "+err.Error())
 			}
@@ -168,10 +168,17 @@ func timestampValue(r *cdc.Record) (cdc.Value, error) {
 // returns is made anew when the text changes, and never written to.
 type staticText struct {
 	parts []staticPart // nil: the text is always the same
-	now   func() time.Time
+	clock clock
 	unit  int64 // ms in which it stays the same
-	since int64 // in units
+	made  time.Time
+	lasts time.Duration // after made
 	text  []byte
+}
+
+// clock is time.Now and time.Since, of which the second costs half as much.
+type clock struct {
+	now   func() time.Time
+	since func(time.Time) time.Duration
 }
 
 // staticPart is a literal, or the time.
@@ -185,8 +192,8 @@ const (
 	dateClose = ")"
 )
 
-func newStaticText(text string, now func() time.Time) (*staticText, error) {
-	s := &staticText{now: now, text: []byte(text), since: -1, unit: millisPerDay}
+func newStaticText(text string, c clock) (*staticText, error) {
+	s := &staticText{clock: c, text: []byte(text), unit: millisPerDay}
 	for rest := text; ; {
 		literal, date, found := strings.Cut(rest, dateOpen)
 		if !found && len(s.parts) == 0 {
@@ -211,20 +218,24 @@ func newStaticText(text string, now func() time.Time) (*staticText, error) {
 }
 
 func (s *staticText) value() cdc.Value {
-	if s.parts == nil {
-		return cdc.String(s.text)
+	if s.parts != nil && (s.lasts == 0 || s.clock.since(s.made) >= s.lasts) {
+		s.make()
 	}
-	at := s.now().UnixMilli()
-	if at/s.unit == s.since {
-		return cdc.String(s.text)
-	}
-	s.since, s.text = at/s.unit, nil
+	return cdc.String(s.text)
+}
+
+// make makes the text of now, which lasts until the unit ends; a second at most,
+// since the clock may have been set meanwhile.
+func (s *staticText) make() {
+	s.made, s.text = s.clock.now(), nil
+	millis := s.made.UnixMilli()
+	end := time.UnixMilli((millis/s.unit + 1) * s.unit)
+	s.lasts = min(end.Sub(s.made), time.Second)
 	for i := range s.parts {
 		if p := &s.parts[i]; p.format != nil {
-			s.text = p.format.Append(s.text, at)
+			s.text = p.format.Append(s.text, millis)
 		} else {
 			s.text = append(s.text, p.literal...)
 		}
 	}
-	return cdc.String(s.text)
 }

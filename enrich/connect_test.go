@@ -178,18 +178,23 @@ func TestConnectTransforms(t *testing.T) {
 // it changes, with what is around it.
 func TestProcessingTime(t *testing.T) {
 	now := time.Date(2026, 11, 23, 5, 6, 7, 891e6, time.UTC)
-	s, err := newStaticText("it's $(date:yyyy-MM-dd'T'HH:mm:ss'Z') o'clock", func() time.Time { return now })
+	c := clock{func() time.Time { return now }, func(t time.Time) time.Duration { return now.Sub(t) }}
+	s, err := newStaticText("it's $(date:yyyy-MM-dd'T'HH:mm:ss'Z') o'clock", c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	first := s.value()
-	now = now.Add(2 * time.Second)
-	second := s.value()
-	if string(first.Bytes()) != "it's 2026-11-23T05:06:07Z o'clock" || string(second.Bytes()) != "it's 2026-11-23T05:06:09Z o'clock" {
-		t.Errorf("%s, %s", first.Bytes(), second.Bytes())
+	for _, step := range []struct {
+		after time.Duration
+		want  string
+	}{{0, "07"}, {108 * time.Millisecond, "07"}, {time.Millisecond, "08"}, {999 * time.Millisecond, "08"}, {time.Millisecond, "09"}, {time.Hour, "09"}} {
+		now = now.Add(step.after)
+		v := s.value()
+		if want := "it's " + now.Format("2006-01-02T15:04:") + step.want + "Z o'clock"; string(v.Bytes()) != want {
+			t.Errorf("%s, want %s", v.Bytes(), want)
+		}
 	}
 	for _, text := range []string{"$(date:yyyy", "$(date:bbb)"} {
-		if _, err := newStaticText(text, time.Now); err == nil {
+		if _, err := newStaticText(text, clock{time.Now, time.Since}); err == nil {
 			t.Errorf("%s is no static value", text)
 		}
 	}
