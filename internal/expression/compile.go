@@ -14,14 +14,8 @@ type compiler struct {
 	settings  Settings
 	fields    []string
 	uses      [ofSource + 1]bool
-	variables []variable
+	variables []string // those in scope: let name = …
 	err       error
-}
-
-// variable is a let: its value stands wherever its name does.
-type variable struct {
-	name string
-	is   node
 }
 
 func (c *compiler) fail(format string, arguments ...any) node {
@@ -98,9 +92,9 @@ func (c *compiler) literal(n ast.Node) node {
 var reserved = []string{"this", "value", "key", "before", "after", "op", "source", "headers", "topic", "ts"}
 
 func (c *compiler) identifier(name string) node {
-	for _, v := range slices.Backward(c.variables) {
-		if v.name == name {
-			return v.is
+	for at, v := range slices.Backward(c.variables) {
+		if v == name {
+			return variable(at)
 		}
 	}
 	switch name {
@@ -343,8 +337,8 @@ func (c *compiler) pointer(n *ast.PointerNode) node {
 
 func (c *compiler) let(n *ast.VariableDeclaratorNode) node {
 	is := c.node(n.Value)
-	c.variables = append(c.variables, variable{n.Name, is})
+	c.variables = append(c.variables, n.Name)
 	out := c.node(n.Expr)
 	c.variables = c.variables[:len(c.variables)-1]
-	return out
+	return &let{is: is, in: out}
 }

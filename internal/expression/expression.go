@@ -181,7 +181,7 @@ func (p *Program) eval(r *cdc.Record, state view, as *cdc.Field, into *cdc.Row) 
 func (p *Program) run(r *cdc.Record, state view, into *cdc.Row) (value, error) {
 	e := &p.env
 	e.r, e.into, e.now, e.state, e.err = r, into, p.settings.Now, state, nil
-	e.stack, e.elements = e.stack[:0], e.elements[:0]
+	e.stack, e.elements, e.variables = e.stack[:0], e.elements[:0], e.variables[:0]
 	v := p.root.eval(e)
 	e.r, e.into, e.state = nil, nil, view{}
 	return v, e.err

@@ -111,7 +111,7 @@ func TestConditions(t *testing.T) {
 		`op == 'u'`, `value.op == 'u'`, `before.status == 'NEW' && after.status == 'PAID'`, `value.before.status != value.after.status`, `before.id == id`,
 		`key.id == 7`, `this.price == 19.99`, `this["status"] == 'PAID'`, `source.table == 'orders'`, `value.source.table == "orders"`, `source.pos > 41`, `topic == 'shop.orders'`, `headers.tenant == 'b'`, `headers["tenant"] == 'b'`,
 		`headers.none == null`, `ts == '2026-11-22T10:30:00Z'`, `ts >= '2026-11-22'`, `missing == null`, `before != null`, `value.before != null`, `value != null`,
-		`price > 100 ? false : true`, `let gross = price * 2; gross == 39.98`, `price | round(1) == 20`, `round(price, 1) == 20.0`, `floor(price) == 19`, `ceil(price) == 20`, `abs(-price) == price`,
+		`price > 100 ? false : true`, `let gross = price * 2; gross == 39.98`, `let a = 1; let b = a + a; let a = b + 1; a + b == 5`, `(let a = 2; a) + (let b = 3; b) == 5`, `price | round(1) == 20`, `round(price, 1) == 20.0`, `floor(price) == 19`, `ceil(price) == 20`, `abs(-price) == price`,
 		`min(price, quantity) == 3`, `max(price, quantity, 1) == 19.99`, `status + '-' + id == 'PAID-7'`, `concat(status, note, id) == 'PAID7'`, `substring(status, 1, 3) == 'AI'`, `status[-2:] == 'ID'`,
 		`replace(status, 'A', 'O') == 'POID'`, `indexOf(status, 'I') == 2`, `upper(trim(' a ')) == 'A'`, `string(price) == '19.99'`, `number('1.50') == 1.5`, `int(price) == 19`, `5 < id < 9`,
 	} {

@@ -409,3 +409,27 @@ func (n *coalesce) eval(e *env) value {
 }
 
 func (n *coalesce) infer(s *shape) typ { return either(n.a.infer(s), n.b.infer(s)) }
+
+// let gives a value a name for the expression behind it.
+type let struct{ is, in node }
+
+func (n *let) eval(e *env) value {
+	e.variables = append(e.variables, n.is.eval(e))
+	v := n.in.eval(e)
+	e.variables = e.variables[:len(e.variables)-1]
+	return v
+}
+
+func (n *let) infer(s *shape) typ {
+	s.variables = append(s.variables, n.is.infer(s))
+	t := n.in.infer(s)
+	s.variables = s.variables[:len(s.variables)-1]
+	return t
+}
+
+// variable is the value of the let that is so many lets deep.
+type variable int
+
+func (n variable) eval(e *env) value { return e.variables[n] }
+
+func (n variable) infer(s *shape) typ { return s.variables[n] }

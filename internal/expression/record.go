@@ -18,6 +18,8 @@ type env struct {
 	// look at.
 	stack    []value
 	elements []value
+	// variables are the values of the lets around what is evaluated.
+	variables []value
 }
 
 // fail ends the evaluation with an error; the first one counts.

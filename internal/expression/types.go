@@ -161,8 +161,10 @@ func decimalField(precision, scale int, asText bool) cdc.Field {
 type shape struct {
 	parts    [ofSource + 1]*cdc.Schema
 	elements []typ
-	missing  bool // a field that the state lacks is an error
-	errs     []error
+	// variables are the types of the lets around.
+	variables []typ
+	missing   bool // a field that the state lacks is an error
+	errs      []error
 }
 
 func (s *shape) fail(format string, arguments ...any) typ {
