@@ -70,15 +70,15 @@ func fieldPath(path string) ([]string, error) {
 	}
 }
 
-// backticked reads up to a backtick that a dot or the end follows; \` is one
-// that is part of the name.
+// backticked reads up to a backtick that a dot or the end follows. One that is
+// part of the name needs a \ before it only where a dot follows.
 func backticked(s string) (step, rest string, err error) {
 	for i := 0; i < len(s); i++ {
 		if s[i] != '`' || i+1 < len(s) && s[i+1] != '.' {
 			continue
 		}
 		if i == 0 || s[i-1] != '\\' {
-			return strings.ReplaceAll(s[:i], "\\`", "`"), s[i+1:], nil
+			return strings.ReplaceAll(s[:i], "\\`.", "`."), s[i+1:], nil
 		}
 	}
 	return "", "", errors.New("a path whose backticks are closed; a \\ before one makes it part of a name")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -228,6 +229,21 @@ func TestLiteral(t *testing.T) {
 	} {
 		if got := rowText(parseLiteral(text)); got != want {
 			t.Errorf("%q: %s, want %s", text, got, want)
+		}
+	}
+}
+
+// TestFieldPath has the paths of Connect's own tests of syntax V2.
+func TestFieldPath(t *testing.T) {
+	for path, want := range map[string][]string{
+		"foo": {"foo"}, "foo.bar.baz": {"foo", "bar", "baz"}, "foo.": {"foo", ""}, ".foo": {"", "foo"}, "foo..bar": {"foo", "", "bar"},
+		"`foo.bar`.baz": {"foo.bar", "baz"}, "foo.`bar.baz`": {"foo", "bar.baz"}, "`foo`": {"foo"}, "`foo`.": {"foo", ""}, "``": {""},
+		"foo`bar": {"foo`bar"}, "`foo`bar`.baz": {"foo`bar", "baz"}, "`foo\\`.bar`": {"foo`.bar"}, "`foo\\`bar`": {"foo\\`bar"},
+		"`foo": nil, "foo.`bar.baz": nil, "`foo\\`": nil,
+	} {
+		got, err := fieldPath(path)
+		if (err != nil) != (want == nil) || !slices.Equal(got, want) && want != nil {
+			t.Errorf("%s: %q, %v; want %q", path, got, err, want)
 		}
 	}
 }
