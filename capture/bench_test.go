@@ -108,6 +108,14 @@ func fillBenchRow(r *cdc.Row, t *Table, id int64) {
 	}
 }
 
+// benchRoute only names topics; benchUnwrap is what most configurations have.
+var (
+	benchRoute = []string{"transforms", "route", "transforms.route.type", "org.apache.kafka.connect.transforms.RegexRouter",
+		"transforms.route.regex", `(.*)\.db\.(.*)`, "transforms.route.replacement", "$1.db.$2"}
+	benchUnwrap = append([]string{"transforms", "unwrap,route", "transforms.unwrap.type", "io.debezium.transforms.ExtractNewRecordState",
+		"transforms.unwrap.add.fields", "op,ts_ms,source.ts_ms"}, benchRoute[2:]...)
+)
+
 func cpuTime() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
@@ -129,6 +137,10 @@ func BenchmarkPublish(b *testing.B) {
 		{"update", nil, true},
 		{"insert-uncompressed", []string{"producer.override.compression.type", "none"}, false},
 		{"insert-metadata", []string{"provide.transaction.metadata", "true"}, false},
+		{"insert-route", benchRoute, false},
+		{"update-route", benchRoute, true},
+		{"insert-unwrap-route", benchUnwrap, false},
+		{"update-unwrap-route", benchUnwrap, true},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			at := brokerProcess(b)
@@ -169,9 +181,15 @@ func BenchmarkPublish(b *testing.B) {
 
 // BenchmarkSnapshotRows is the way of a row from a Reader into Kafka.
 func BenchmarkSnapshotRows(b *testing.B) {
+	b.Run("plain", func(b *testing.B) { benchSnapshotRows(b) })
+	b.Run("route", func(b *testing.B) { benchSnapshotRows(b, benchRoute...) })
+	b.Run("unwrap-route", func(b *testing.B) { benchSnapshotRows(b, benchUnwrap...) })
+}
+
+func benchSnapshotRows(b *testing.B, set ...string) {
 	at := brokerProcess(b)
 	table := benchTable()
-	config := newConfig(b, at, "bench", "snapshot.mode", "no_data", "topic.creation.default.partitions", "4")
+	config := newConfig(b, at, "bench", append([]string{"snapshot.mode", "no_data", "topic.creation.default.partitions", "4"}, set...)...)
 	s := newBenchStream(b, config, newFakeDB(table))
 	p, err := s.plan(table)
 	must(b, err)

@@ -2,6 +2,7 @@ package capture
 
 import (
 	"slices"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -145,7 +146,10 @@ func (n *snapshot) publish(s *stream, w *window, final bool) error {
 		return n.full(s)
 	}
 	for b := *w.first; ; {
-		last := b.last && !n.moreTables()
+		last, err := n.lastOfAll(s, b)
+		if err != nil {
+			return err
+		}
 		if err := n.rows(s, w, b.rows, b.last, last); err != nil {
 			return err
 		}
@@ -157,7 +161,6 @@ func (n *snapshot) publish(s *stream, w *window, final bool) error {
 		if err := n.full(s); err != nil {
 			return err
 		}
-		var err error
 		if b, err = w.receive(s); err != nil {
 			return err
 		}
@@ -167,6 +170,55 @@ func (n *snapshot) publish(s *stream, w *window, final bool) error {
 			return nil
 		}
 	}
+}
+
+// lastWait is how long the last rows of a whole read wait to know whether the
+// tables behind it have any.
+const lastWait = time.Second
+
+// lastOfAll reports whether a batch of a whole read has the snapshot's last row.
+// The stream has to stand still until it is written, so what is behind counts as
+// more where it cannot be read and shown to be empty meanwhile.
+func (n *snapshot) lastOfAll(s *stream, b wholeBatch) (bool, error) {
+	if !b.last || len(b.rows.list) == 0 || !n.moreTables() {
+		return b.last, nil
+	}
+	if s.publisher.open { // it would time out
+		if err := s.end(); err != nil {
+			return false, err
+		}
+	}
+	defer n.notify()
+	position := s.source.Position()
+	timeout := time.NewTimer(lastWait)
+	defer timeout.Stop()
+	for {
+		if err := n.register(s, position); err != nil {
+			return false, err
+		}
+		read := n.nextIsRead()
+		more, known, err := n.follows(s, position)
+		if err != nil || known {
+			return known && !more, err
+		}
+		if read {
+			return false, nil // the stream has not reached it, and cannot
+		}
+		select {
+		case <-n.wake:
+		case <-timeout.C:
+			return false, nil
+		case <-s.ctx.Done():
+			return false, s.ctx.Err()
+		}
+	}
+}
+
+// nextIsRead reports whether the window behind the first one was read.
+func (n *snapshot) nextIsRead() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.queue) > 1 && (n.queue[1].phase == windowRead || n.queue[1].phase == windowFixed)
 }
 
 // moreTables reports whether there is anything planned behind the first window.

@@ -364,15 +364,10 @@ func (w *recorder) flush() error {
 		w.list = append(w.list, &s.record)
 	}
 	kept, err := w.chain.Apply(w.stream.ctx, w.list)
-	var rejected *sink.Rejected
-	if errors.As(err, &rejected) {
-		for _, item := range rejected.Items {
-			if err := w.refused(w.list[item.Index].Topic, item.Reason); err != nil {
-				return err
-			}
+	if err != nil {
+		if err := w.rejected(err); err != nil {
+			return err
 		}
-	} else if err != nil {
-		return err
 	}
 	at := 0
 	for _, r := range kept {
@@ -384,6 +379,21 @@ func (w *recorder) flush() error {
 		}
 	}
 	w.used = 0
+	return nil
+}
+
+// rejected decides about the records that the chain names as refused; any other
+// error is of all of them.
+func (w *recorder) rejected(err error) error {
+	var rejected *sink.Rejected
+	if !errors.As(err, &rejected) {
+		return err
+	}
+	for _, item := range rejected.Items {
+		if err := w.refused(w.list[item.Index].Topic, item.Reason); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -65,12 +65,16 @@ func (k *topicKeeper) has(name string, role topicRole) bool {
 // ensure makes topics ready to be written to: it creates those that are
 // missing and checks, or where that is allowed alters, the policy of others.
 func (k *topicKeeper) ensure(ctx context.Context, specs ...topicSpec) error {
-	specs = slices.DeleteFunc(specs, func(s topicSpec) bool { return k.has(s.name, s.role) })
+	byName := make(map[string]topicSpec, len(specs))
+	specs = slices.DeleteFunc(specs, func(s topicSpec) bool {
+		_, named := byName[s.name]
+		byName[s.name] = s
+		return named || k.has(s.name, s.role) // what several are for is made once
+	})
 	if len(specs) == 0 {
 		return nil
 	}
 	wanted := make([]kafka.Topic, len(specs))
-	byName := make(map[string]topicSpec, len(specs))
 	for i, s := range specs {
 		wanted[i] = k.topic(s)
 		byName[s.name] = s

@@ -73,7 +73,11 @@ func (r *Record) part() Part {
 	if r.Value == nil {
 		return PartStream
 	}
-	marker := member(payload(*r.Value), "source", "snapshot")
+	value := payload(*r.Value)
+	marker := member(value, "source", "snapshot")
+	if marker == "" {
+		marker = member(value, "source_snapshot") // of a value that was flattened
+	}
 	if marker == "" || marker == `"false"` || marker == "null" {
 		return PartStream
 	}
@@ -92,7 +96,7 @@ func (k *comparison) flat(records []Record) map[partition]bool {
 	out := map[partition]bool{}
 	for i := range records {
 		r := &records[i]
-		if r.isFlat() && r.Topic != k.topics.transactions && r.Topic != k.topics.heartbeats {
+		if r.isFlat() && member(payload(*r.Value), "source_snapshot") == "" && r.Topic != k.topics.transactions && r.Topic != k.topics.heartbeats {
 			out[partition{r.Topic, r.Partition}] = true
 		}
 	}
@@ -116,6 +120,9 @@ func (k *comparison) ours(got []Record) []Record {
 func (k *comparison) ofPart(all, got []Record) []Record {
 	flat, seen := k.flat(all), map[partition]int{}
 	ours, total := k.counts(got, missingOfDebezium), k.counts(all, wrongOfDebezium)
+	if k.c.Meta.Failure != "" && k.part == PartStream {
+		ours = k.aligned(all, got)
+	}
 	var out []Record
 	for i := range all {
 		p := partition{all[i].Topic, all[i].Partition}
@@ -131,6 +138,21 @@ func (k *comparison) ofPart(all, got []Record) []Record {
 			out = append(out, all[i])
 		case k.part == PartSnapshot && behind > k.c.streamed[p]:
 			out = append(out, all[i])
+		}
+	}
+	return out
+}
+
+// aligned are how many of Debezium's records in a partition there are from the
+// first on that has the key of our first: where the connector died, both may have
+// more than the other.
+func (k *comparison) aligned(all, got []Record) map[partition]int {
+	ours, theirs := byPartition(got), byPartition(all)
+	out := map[partition]int{}
+	for p, list := range ours {
+		at := slices.IndexFunc(theirs[p], func(r Record) bool { return textOf(r.Key) == textOf(list[0].Key) })
+		if at >= 0 {
+			out[p] = len(theirs[p]) - at
 		}
 	}
 	return out
