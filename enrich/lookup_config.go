@@ -23,10 +23,14 @@ const lookupClass = "io.weir.transforms.LookupTransform"
 // lookupTransforms are the look-ups of a component that lends them no server.
 var lookupTransforms = Lookups(LookupServers{}).Transforms
 
-// LookupServers are what look-ups ask where their own properties name no server.
+// LookupServers are what look-ups ask where their own properties name no server,
+// and what the component demands of them.
 type LookupServers struct {
 	Redis *RedisServer  // nil: there is none
 	Kafka *kafka.Config // nil: there is none
+	// Repeatable says that the component transforms records again after a crash
+	// and has to come to the same rows of the same types, as the lake has.
+	Repeatable bool
 }
 
 // Lookups is the class of look-ups that use servers. It goes before Classes,
@@ -193,6 +197,9 @@ func newLookupConfig(options *transform.Options, servers LookupServers) lookupCo
 		c.lookups = append(c.lookups, newLookupSpec(lookupOptions{options, name, o.failed}, c.name))
 	}
 	c.checkOutputs(o)
+	if servers.Repeatable {
+		c.checkRepeatable(o)
+	}
 	c.connections(o, servers)
 	return c
 }
@@ -223,6 +230,21 @@ func (c *lookupConfig) checkOutputs(o lookupOptions) {
 				o.fail("value.fields", "each output once; "+name+" comes twice (from:to gives a field another name)")
 			}
 			seen[name] = true
+		}
+	}
+}
+
+// checkRepeatable refuses what would let rows and their types depend on what is
+// found.
+func (c *lookupConfig) checkRepeatable(o lookupOptions) {
+	for _, l := range c.lookups {
+		for i := range l.outputs {
+			if out := &l.outputs[i]; !out.stated && out.field.Type == cdc.Any {
+				o.fail("types", "a type for "+out.field.Name+" (as "+out.field.Name+":string): the files that are written must not depend on what is found")
+			}
+		}
+		if l.miss == missSkip || l.miss == missReject {
+			o.fail("miss.policy", "null or default (also in lookup.miss.then): which records are written must not depend on what is found")
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/weir-cdc/weir/cmd/internal/sinks"
 	"github.com/weir-cdc/weir/cmd/internal/topology"
 	"github.com/weir-cdc/weir/consumers"
+	"github.com/weir-cdc/weir/enrich"
 	"github.com/weir-cdc/weir/internal/admin"
 	"github.com/weir-cdc/weir/internal/service"
 	"github.com/weir-cdc/weir/lake"
@@ -41,10 +42,10 @@ type main struct {
 }
 
 func newMain(env service.Environment) (service.Main, error) {
-	runtime, errRuntime := sinks.NewRuntime(env.Values)
+	runtime, errRuntime := sinks.NewRuntime(env.Values, enrich.LookupServers{Repeatable: true})
 	cfg, errSink := lake.NewConfig(env.Values)
 	topology.Say(env.Values, topology.UnsaidDeletes(env.Values, "write", "becomes a row with __deleted"))
-	if err := errors.Join(errRuntime, errSink); err != nil {
+	if err := errors.Join(errRuntime, errSink, checkRoutes(env.Values)); err != nil {
 		return nil, err
 	}
 	sink, err := lake.New(context.Background(), cfg, env.Metrics, env.Log, time.Now)

@@ -39,7 +39,7 @@ type main struct {
 
 func newMain(env service.Environment) (service.Main, error) {
 	cfg, errSink := redis.NewConfig(env.Values)
-	runtime, errRuntime := sinks.NewRuntime(env.Values, server(cfg))
+	runtime, errRuntime := sinks.NewRuntime(env.Values, enrich.LookupServers{Redis: server(cfg)})
 	topology.Say(env.Values, topology.SharedKeys(env.Values))
 	if err := errors.Join(errRuntime, errSink); err != nil {
 		return nil, err
@@ -52,8 +52,8 @@ func newMain(env service.Environment) (service.Main, error) {
 }
 
 // server is the sink's own, for look-ups that name no other.
-func server(c redis.Config) enrich.RedisServer {
-	return enrich.RedisServer{
+func server(c redis.Config) *enrich.RedisServer {
+	return &enrich.RedisServer{
 		Hosts: c.Hosts, User: c.User, Password: c.Password, DB: c.DB, TLS: c.TLS, Cluster: c.Cluster, Connections: c.Pool,
 	}
 }

@@ -46,15 +46,16 @@ type Runtime struct {
 }
 
 // NewRuntime reads the configuration of the runtime and the transforms. Look-ups
-// that name no server ask the sink's Kafka, or the Redis that the sink lends.
-// The error joins all that is wrong.
-func NewRuntime(v *config.Values, lent ...enrich.RedisServer) (Runtime, error) {
+// that name no server ask the sink's Kafka, or what else it lends. The error
+// joins all that is wrong.
+func NewRuntime(v *config.Values, lent ...enrich.LookupServers) (Runtime, error) {
 	cfg, errConfig := consumers.NewConfig(v)
 	meant(v, &cfg)
-	servers := enrich.LookupServers{Kafka: &cfg.Source}
+	var servers enrich.LookupServers
 	if len(lent) > 0 {
-		servers.Redis = &lent[0]
+		servers = lent[0]
 	}
+	servers.Kafka = &cfg.Source
 	chain, errChain := transform.New(v, enrich.Lookups(servers), routing.Classes, enrich.Classes)
 	return Runtime{Config: cfg, Linger: v.Duration("linger.ms"), chain: chain}, errors.Join(errConfig, errChain)
 }
