@@ -26,7 +26,9 @@ func check(x *index, settings []setting, r *resolver, prefix string, l *loading)
 	for _, chosen := range c.merge(settings) {
 		c.set(chosen)
 	}
-	c.required()
+	if !c.unread {
+		c.required()
+	}
 	c.unlistedTransforms()
 	c.values.notices = c.notices
 	return c.values

@@ -34,6 +34,7 @@ func gather(sources Sources, x *index) *loading {
 	var l loading
 	for i, file := range sources.Files {
 		settings, notices, err := readFile(file, sources.Stdin)
+		l.unread = l.unread || err != nil && len(settings) == 0
 		l.take(i, settings, notices, err)
 	}
 	settings, notices, err := environment(sources.Environ, x)
@@ -60,6 +61,7 @@ type loading struct {
 	settings []setting
 	notices  []Notice
 	errs     []error
+	unread   bool // a file could not be read: nobody knows what it would have set
 }
 
 func (l *loading) take(source int, settings []setting, notices []Notice, err error) {

@@ -183,6 +183,20 @@ func TestUnreadableFiles(t *testing.T) {
 	}
 }
 
+// TestUnreadableFileAlone: half a file is one mistake, and not as many more as it
+// would have had properties.
+func TestUnreadableFileAlone(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "half.json")
+	if err := os.WriteFile(file, []byte(`{"name": "shop", "config": {"host`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	table := Table{Name: "Room", Properties: []Property{{Name: "hostname", Required: true, Doc: "A host."}}}
+	_, _, err := Load(Sources{Files: []string{file}}, table)
+	if errs := Errors(err); len(errs) != 1 || !strings.Contains(errs[0].Error(), "half.json") {
+		t.Errorf("reading half a file: %v", err)
+	}
+}
+
 func TestLaterSourcesWin(t *testing.T) {
 	first := write(t, "1.properties", "name=n\ndatabase.hostname=first\ndatabase.port=1\nsnapshot.mode=initial\nrate=0.1\ntransaction.topic=a\nproducer.acks=1")
 	second := write(t, "2.yaml", "database:\n  port: 2\nsnapshot.mode: no_data\nrate: 0.2\n")
