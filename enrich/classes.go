@@ -9,6 +9,7 @@ import "github.com/weir-cdc/weir/internal/transform"
 var Classes = transform.Classes{
 	Transforms: transform.Merge(
 		debeziumTransforms,
+		wasmTransforms,
 		connectTransforms,
 		lookupTransforms,
 		geoTransforms,

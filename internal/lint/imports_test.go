@@ -56,7 +56,7 @@ var rules = []rule{
 	{path: "cmd", may: []string{""}},
 	{path: "deploy/local/servers"},
 	{path: "deploy", may: []string{"deploy", "internal", "cmd"}},
-	{path: "docs/examples/gotransform", may: []string{"docs/examples/gotransform", "cmd/run", "enrich/plugin"}},
+	{path: "docs/examples", may: []string{"docs/examples", "cmd/run", "enrich/plugin"}},
 	{path: "e2e", may: []string{""}},
 }
 
