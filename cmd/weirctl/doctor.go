@@ -163,7 +163,7 @@ func written(f *doctor.Finding, c *doctor.Change) string {
 	case strings.EqualFold(filepath.Ext(c.File), ".json"):
 		text = fmt.Sprintf("%q: %q", c.Property, c.Text)
 	}
-	if c.File != f.File {
+	if c.File != f.File && !strings.HasPrefix(f.File, c.File+"+") {
 		text += "  in " + filepath.Base(c.File)
 	}
 	return text

@@ -48,8 +48,9 @@ type Change struct {
 	Text     string `json:"text,omitempty"`
 	Remove   bool   `json:"remove,omitempty"`
 	// as is the name by which the file has the property, after the one beside
-	// which a new one is written.
-	as, after string
+	// which a new one is written; elsewhere is the flag or variable that sets it
+	// in place of a file.
+	as, after, elsewhere string
 }
 
 // Report is what a Doctor found.

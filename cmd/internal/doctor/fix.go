@@ -3,8 +3,10 @@ package doctor
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -14,19 +16,21 @@ import (
 // file.
 func (r *Report) Fix(folder string) ([]string, error) {
 	changes := make(map[string][]Change)
+	var errs []error
 	for i := range r.Findings {
 		for _, c := range r.Findings[i].Write {
-			file, _, _ := strings.Cut(c.File, "+") // of several that are merged, the first is the connector's
-			changes[file] = append(changes[file], c)
+			if c.elsewhere != "" {
+				errs = append(errs, fmt.Errorf("correcting the files: %s is set by %s, and should be %q", c.Property, c.elsewhere, c.Text))
+				continue
+			}
+			changes[c.File] = append(changes[c.File], c)
 		}
 	}
 	if err := os.MkdirAll(folder, 0o750); err != nil {
 		return nil, fmt.Errorf("making the folder of corrected files: %w", err)
 	}
 	var copies []string
-	var errs []error
-	for _, checked := range r.Checked {
-		file, _, _ := strings.Cut(checked, "+")
+	for _, file := range r.files() {
 		copied, err := fixFile(file, folder, changes[file])
 		if err != nil {
 			errs = append(errs, err)
@@ -37,8 +41,28 @@ func (r *Report) Fix(folder string) ([]string, error) {
 	return copies, errors.Join(errs...)
 }
 
+// files are the files that were checked, each once.
+func (r *Report) files() []string {
+	var files []string
+	for _, checked := range r.Checked {
+		for file := range strings.SplitSeq(checked, "+") {
+			if !slices.Contains(files, file) {
+				files = append(files, file)
+			}
+		}
+	}
+	return files
+}
+
 func fixFile(file, folder string, changes []Change) (string, error) {
 	data, err := os.ReadFile(file)
+	if path, block, ok := strings.Cut(file, "#"); ok && errors.Is(err, fs.ErrNotExist) {
+		if len(changes) > 0 {
+			return "", fmt.Errorf("changing %s in %s: it is in the block %s; write it by hand", changes[0].Property, path, block)
+		}
+		file = path
+		data, err = os.ReadFile(file)
+	}
 	if err != nil {
 		return "", fmt.Errorf("reading a configuration: %w", err)
 	}

@@ -72,8 +72,8 @@ func (m *member) connector() string { return m.values.Name() }
 // newMember reads a file. The error is a file that cannot be read, or whose
 // component is not known.
 func newMember(file string, sources config.Sources, programs []service.Program) (*member, error) {
-	sources.Files = strings.Split(file, "+")
 	m := &member{file: file}
+	sources.Files = m.files()
 	var err error
 	if m.program, err = programOf(sources, programs); err != nil {
 		return nil, err
@@ -171,17 +171,35 @@ func (m *member) setAs(property string) (as, origin string, ok bool) {
 	return m.plain.Written(property)
 }
 
-// change is a property of m's file as it should be, written beside another where
-// it is new.
+// files are the paths of what is merged for the member.
+func (m *member) files() []string { return strings.Split(m.file, "+") }
+
+// change is a property as it should be, in the file that sets it, or beside
+// another where it is new.
 func (m *member) change(property, text, beside string) Change {
-	as, _, _ := m.setAs(property)
-	after, _, _ := m.setAs(beside)
-	return Change{File: m.file, Property: as, Text: text, as: as, after: after}
+	as, origin, set := m.setAs(property)
+	after, besides, _ := m.setAs(beside)
+	if !set {
+		origin = besides
+	}
+	c := Change{File: m.files()[0], Property: as, Text: text, as: as, after: after}
+	for _, file := range m.files() {
+		if strings.HasPrefix(origin, file+":") {
+			c.File = file
+			return c
+		}
+	}
+	if set {
+		c.elsewhere = origin
+	}
+	return c
 }
 
-// removal is a property of m's file that should not be there.
+// removal is a property that should not be there.
 func (m *member) removal(property string) Change {
-	return Change{File: m.file, Property: property, Remove: true, as: property}
+	c := m.change(property, "", property)
+	c.Remove = true
+	return c
 }
 
 // reads reports whether a sink reads a topic.
