@@ -9,30 +9,6 @@ import (
 	"github.com/weir-cdc/weir/internal/transform"
 )
 
-// Flatten unwraps the envelopes that no transform of a chain has unwrapped: the
-// row after the change becomes the value; a delete keeps the row before it and
-// is marked as one. A TRUNCATE has no row and is dropped. What transforms saw as
-// a whole envelope (cdc.Record.Wrapped) is one again before.
-type Flatten struct{}
-
-// Apply unwraps r where it is an envelope and has not been unwrapped.
-func (Flatten) Apply(r *cdc.Record) (keep bool, err error) {
-	transform.Unwrapped(r)
-	e := r.Envelope
-	if e == nil || r.Value != nil || r.Deleted {
-		return true, nil
-	}
-	switch {
-	case e.Op == cdc.OpDelete:
-		r.Value, r.Deleted = e.Before, true
-	case e.After == nil:
-		return false, nil // truncate, message
-	default:
-		r.Value = e.After
-	}
-	return true, nil
-}
-
 // deletes says what becomes of a delete event, after Debezium's
 // delete.tombstone.handling.mode.
 type deletes uint8

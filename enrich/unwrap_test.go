@@ -191,11 +191,13 @@ func TestAddedBesideTheEnvelope(t *testing.T) {
 // sink gets the row after it.
 func TestWholeEnvelopes(t *testing.T) {
 	for properties, want := range map[string]string{
-		"ReplaceField$Value exclude=source":     `{"before":{"id":1,"city":"Rome"},"after":{"id":1,"city":"Oslo"},"transaction":null,"op":"u","ts_ms":7,"ts_us":null,"ts_ns":null}`,
-		"ReplaceField$Value exclude=ts_us":      `{"id":1,"city":"Oslo"}`,
-		"ExtractField$Value field=after":        `{"id":1,"city":"Oslo"}`,
-		"ExtractField$Value field=op":           `"u"`,
-		"SetSchemaMetadata$Value schema.name=x": `{"id":1,"city":"Oslo"}`,
+		"ReplaceField$Value exclude=source":                    `{"before":{"id":1,"city":"Rome"},"after":{"id":1,"city":"Oslo"},"transaction":null,"op":"u","ts_ms":7,"ts_us":null,"ts_ns":null}`,
+		"InsertField$Value static.field=seen static.value=yes": `{"id":1,"city":"Oslo","seen":"yes"}`,
+		"InsertField$Value static.field=city static.value=yes": `{"id":1,"city":"yes"}`,
+		"ReplaceField$Value exclude=ts_us":                     `{"id":1,"city":"Oslo"}`,
+		"ExtractField$Value field=after":                       `{"id":1,"city":"Oslo"}`,
+		"ExtractField$Value field=op":                          `"u"`,
+		"SetSchemaMetadata$Value schema.name=x":                `{"id":1,"city":"Oslo"}`,
 		"Flatten$Value delimiter=_": `{"before_id":1,"before_city":"Rome","after_id":1,"after_city":"Oslo","source_db":"shop","transaction_id":null,"transaction_total_order":null,` +
 			`"transaction_data_collection_order":null,"op":"u","ts_ms":7,"ts_us":null,"ts_ns":null}`,
 	} {

@@ -1,10 +1,8 @@
 package transform
 
 import (
-	"maps"
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	"github.com/weir-cdc/weir/internal/cdc"
 	"github.com/weir-cdc/weir/internal/cdc/json"
@@ -80,6 +78,9 @@ const (
 
 var wholeNames = [wholeFields]string{"before", "after", "source", "transaction", "op", "ts_ms", "ts_us", "ts_ns"}
 
+// IsMember reports whether an envelope has a member of the name.
+func IsMember(name string) bool { return slices.Contains(wholeNames[:], name) }
+
 func members(r *cdc.Row) cdc.Value {
 	if r == nil {
 		return cdc.Value{}
@@ -111,31 +112,13 @@ func partsOf(e *cdc.Envelope) parts {
 	return p
 }
 
-// wholes has the schema of each kind of envelope met so far. It is replaced as a
-// whole when one is added, so that reading it takes no lock.
-var (
-	wholes   atomic.Pointer[map[parts]*cdc.Schema]
-	wholesMu sync.Mutex
-)
+// wholes has the schema of each kind of envelope met so far.
+var wholes Cache[parts, *cdc.Schema]
 
 // wholeSchema is the schema of e as a row.
 func wholeSchema(e *cdc.Envelope) *cdc.Schema {
 	p := partsOf(e)
-	if known := wholes.Load(); known != nil {
-		if s := (*known)[p]; s != nil {
-			return s
-		}
-	}
-	wholesMu.Lock()
-	defer wholesMu.Unlock()
-	next := map[parts]*cdc.Schema{}
-	if known := wholes.Load(); known != nil {
-		next = maps.Clone(*known)
-	}
-	s := p.schema()
-	next[p] = s
-	wholes.Store(&next)
-	return s
+	return wholes.Of(p, p.schema)
 }
 
 func (p parts) schema() *cdc.Schema {

@@ -1,6 +1,8 @@
 package transform
 
 import (
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/weir-cdc/weir/internal/cdc"
@@ -95,6 +97,27 @@ func TestUnwrappedAfterChanges(t *testing.T) {
 	null.Value = nil
 	if Unwrapped(null); !null.Tombstone || !null.Deleted || null.Envelope != nil {
 		t.Error("null is a tombstone")
+	}
+}
+
+// TestCache: what is decided is decided once, whoever asks.
+func TestCache(t *testing.T) {
+	var c Cache[int, *int]
+	var wg sync.WaitGroup
+	var decided atomic.Int32
+	for range 8 {
+		wg.Go(func() {
+			for key := range 100 {
+				v := c.Of(key, func() *int { decided.Add(1); return &key })
+				if *v != key || v != c.Of(key, func() *int { return new(int) }) {
+					t.Error("decided anew")
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if n := decided.Load(); n != 100 {
+		t.Errorf("decided %d times", n)
 	}
 }
 
