@@ -61,6 +61,7 @@ var fragments = []example{
 	{"weir-elasticsearch", []string{"enrichment.json#calculation_enrichment", "enrichment.json#geolocation_enrichment", "routing.json#table_based_routing"}, sink},
 	{"weir-elasticsearch", []string{"transforms-smt.json"}, sink},
 	{"weir-elasticsearch", []string{"transforms-smt.json#rename"}, sink},
+	{"weir-elasticsearch", []string{"transforms-custom.json"}, sink},
 	{"weir-elasticsearch", []string{"avro-registry.json#unwrap"}, sink},
 }
 
