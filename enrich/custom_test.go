@@ -356,6 +356,9 @@ func TestCustomDependsOnRow(t *testing.T) {
 // BenchmarkCustom has the reference block (a rule, two checks, a formula, two
 // masks), and its parts one by one.
 func BenchmarkCustom(b *testing.B) {
+	b.Run("no transform", func(b *testing.B) { // what copying the row costs, which is in all of them
+		benchmarkRow(b, new(transform.Chain), payment(120000))
+	})
 	b.Run("reference", func(b *testing.B) {
 		benchmarkRow(b, referenceChain(b, "transforms-custom.json"), payment(120000))
 	})
