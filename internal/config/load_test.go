@@ -464,9 +464,10 @@ func TestUsedWinsOverInert(t *testing.T) {
 }
 
 func TestReferenceConfigurationsAreRead(t *testing.T) {
-	files, err := filepath.Glob("../../testdata/configs/*.json")
-	if err != nil || len(files) != 13 {
-		t.Fatal(files, err)
+	files, err := filepath.Glob("../../docs/examples/reference/*.json")
+	more, errMore := filepath.Glob("../../testdata/configs/*.json")
+	if files = append(files, more...); err != nil || errMore != nil || len(files) != 13 {
+		t.Fatal(files, err, errMore)
 	}
 	for _, file := range files {
 		settings, _, err := readFile(file, nil)

@@ -34,20 +34,3 @@ func TestTablesAreSound(t *testing.T) {
 		}
 	}
 }
-
-func TestReferenceConfigurationsHaveKnownPropertiesOnly(t *testing.T) {
-	files := map[string]string{
-		"elasticsearch-orders-sink.json": "weir-elasticsearch", "redis-cache-sink.json": "weir-redis",
-		"mysql-high-performance.json": "weir-capture", "mysql-tuned.json": "weir-capture",
-	}
-	for file, name := range files {
-		for _, p := range Programs() {
-			if p.Name != name {
-				continue
-			}
-			if _, err := p.Load(config.Sources{Files: []string{"../../../testdata/configs/" + file}}); err != nil {
-				t.Errorf("%s: %v", file, err)
-			}
-		}
-	}
-}
