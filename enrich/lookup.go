@@ -3,6 +3,7 @@ package enrich
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -101,6 +102,12 @@ func (t *lookupTransform) Close() error {
 		return nil
 	}
 	return t.shared.close()
+}
+
+// DependsOnRow reports whether records can be left out for what they have: a row
+// whose new key is missing has to go from where its old one brought it.
+func (t *lookupTransform) DependsOnRow() bool {
+	return slices.ContainsFunc(t.shared.config.lookups, func(l *lookupSpec) bool { return l.miss == missSkip })
 }
 
 // Apply is ApplyAll for one record; it waits as long as the policies say.

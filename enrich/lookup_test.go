@@ -354,6 +354,21 @@ func TestLookupMissPolicies(t *testing.T) {
 	}
 }
 
+// TestLookupThatSkipsDeletesWhatWasThere: the row before an update was found and
+// written, the one after is left out.
+func TestLookupThatSkipsDeletesWhatWasThere(t *testing.T) {
+	l, _ := faked(t, &fakeSource{answers: map[string]string{"user_id:7": `{"user_name":"Ann"}`}}, "lookup.miss.policy", "skip")
+	l.FollowMoves()
+	kept, err := l.Apply(t.Context(), []*cdc.Record{record(t, `{"before":{"user_id":7},"after":{"user_id":8},"source":{"db":"shop"},"op":"u","ts_ms":1}`)})
+	if err != nil || len(kept) != 1 || !kept[0].Deleted {
+		t.Errorf("%d kept, %v", len(kept), err)
+	}
+	kept, err = l.Apply(t.Context(), []*cdc.Record{record(t, `{"before":{"user_id":7},"after":{"user_id":7},"source":{"db":"shop"},"op":"u","ts_ms":1}`)})
+	if err != nil || len(kept) != 1 || kept[0].Deleted {
+		t.Errorf("%d kept, %v", len(kept), err)
+	}
+}
+
 // TestLookupWaitsForWhatComesLate: an order may be here before its customer is
 // in the cache.
 func TestLookupWaitsForWhatComesLate(t *testing.T) {

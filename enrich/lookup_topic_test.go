@@ -31,6 +31,17 @@ func inTopic(addr, topic string, more ...string) map[string]string {
 	return properties
 }
 
+// fakeKafka is a broker in memory.
+func fakeKafka(t testing.TB) string {
+	t.Helper()
+	c, err := kfake.NewCluster(kfake.NumBrokers(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c.ListenAddrs()[0]
+}
+
 // newTopic makes a topic on a broker.
 func newTopic(t testing.TB, addr, topic string, partitions int32, configs map[string]string) *kgo.Client {
 	t.Helper()
@@ -76,14 +87,7 @@ func (l *looking) soon(t testing.TB, value, want string) {
 // TestLookupInATopic: all forms of values, read to the end before the first
 // record, and followed afterwards.
 func TestLookupInATopic(t *testing.T) {
-	for name, broker := range map[string]func(testing.TB) string{"Kafka": servers.Kafka, "fake": func(t testing.TB) string {
-		c, err := kfake.NewCluster(kfake.NumBrokers(1))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(c.Close)
-		return c.ListenAddrs()[0]
-	}} {
+	for name, broker := range map[string]func(testing.TB) string{"Kafka": servers.Kafka, "fake": fakeKafka} {
 		t.Run(name, func(t *testing.T) {
 			addr, topic := broker(t), servers.Unique(t, "users")
 			cl := newTopic(t, addr, topic, 3, map[string]string{"cleanup.policy": "compact"})
@@ -127,7 +131,7 @@ func TestLookupInATopic(t *testing.T) {
 // TestLookupInATopicOfACapture: rows are read by the schema that their header
 // names.
 func TestLookupInATopicOfACapture(t *testing.T) {
-	addr, prefix := servers.Kafka(t), servers.Unique(t, "shop")
+	addr, prefix := fakeKafka(t), "shop" // with the schema topics of this test only
 	topic := prefix + ".users"
 	cl := newTopic(t, addr, topic, 1, map[string]string{"cleanup.policy": "compact"})
 	newTopic(t, addr, kafka.SchemaTopic(prefix), 1, map[string]string{"cleanup.policy": "compact"})
