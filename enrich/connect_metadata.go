@@ -103,6 +103,9 @@ func newValueToKey(o *transform.Options) transform.Transform {
 	return t
 }
 
+// DependsOnRow is true: the key is part of the row.
+func (t *valueToKey) DependsOnRow() bool { return true }
+
 // Apply gives r its new key. A record without a value cannot have one.
 func (t *valueToKey) Apply(r *cdc.Record) (keep bool, err error) {
 	row := transform.Whole(r)

@@ -88,6 +88,9 @@ func (t *unwrap) readModes(o *transform.Options) {
 	}
 }
 
+// DependsOnRow is true where a field of the row names the topic.
+func (t *unwrap) DependsOnRow() bool { return t.routeBy != "" }
+
 // Apply unwraps r. A record that is no envelope passes as it is.
 func (t *unwrap) Apply(r *cdc.Record) (keep bool, err error) {
 	var whole *cdc.Row

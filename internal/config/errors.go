@@ -49,6 +49,9 @@ func (e *Error) Error() string {
 // right ("a number from 1 to 9"). A value of "" means that it is not set.
 // Values.Error is shorter and knows the value and where it came from.
 func NewError(property, value, want string) error {
+	if value != "" && soundsSecret(property) {
+		value = stars
+	}
 	return &Error{Property: property, Value: value, Want: want}
 }
 

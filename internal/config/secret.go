@@ -65,7 +65,7 @@ func soundsSecret(name string) bool {
 			return true
 		}
 	}
-	return false
+	return strings.Contains(name, ".mask") && strings.HasSuffix(name, ".key") // of an HMAC or of tokens
 }
 
 // shownName is name as it may be shown: column.mask.hash.<algorithm>.with.salt.<salt>

@@ -64,3 +64,16 @@ func TestSaltInANameIsHidden(t *testing.T) {
 		t.Error(text)
 	}
 }
+
+// TestSecretsOfTransformsAreHidden: a transform names its properties itself, so
+// their names decide what a mistake shows.
+func TestSecretsOfTransformsAreHidden(t *testing.T) {
+	for _, property := range []string{"transforms.a.lookup.redis.pasword.password", "transforms.m.config.masking.0.key", "transforms.m.config.masking.1.salt"} {
+		if text := NewError(property, "hunter2", "something else").Error(); strings.Contains(text, "hunter2") {
+			t.Error(text)
+		}
+	}
+	if text := NewError("transforms.a.lookup.key.field", "user_id", "a field").Error(); !strings.Contains(text, "user_id") {
+		t.Error(text)
+	}
+}
