@@ -390,14 +390,14 @@ func (l *lookupSpec) readMiss(o lookupOptions) {
 		policy, l.patience = then, patience
 	}
 	l.miss = missPolicies[policy]
-	any := false
+	given := false
 	for i := range l.outputs {
 		out := &l.outputs[i]
 		text := o.text("default."+out.field.Name, "")
 		if text == "" {
 			continue
 		}
-		any = true
+		given = true
 		var row cdc.Row // its memory lives as long as the value
 		value, err := converted(&row, &out.field, cdc.String([]byte(text)))
 		if err != nil {
@@ -405,7 +405,7 @@ func (l *lookupSpec) readMiss(o lookupOptions) {
 		}
 		out.otherwise = value
 	}
-	if l.miss == missDefault && !any {
+	if l.miss == missDefault && !given {
 		o.fail("default.<output>", "the value of an output for what is missing, since that is the policy")
 	}
 }

@@ -225,14 +225,14 @@ func (a *redisAsk) other() (again bool) {
 // fromHash answers by the fields of a hash; false where it has none of them,
 // which a key that is not there has neither.
 func (a *redisAsk) fromHash(fields []any) bool {
-	raw, any := make([]cdc.Value, len(fields)), false
+	raw, some := make([]cdc.Value, len(fields)), false
 	for i, field := range fields {
 		if text, ok := field.(string); ok {
-			raw[i], any = cdc.String([]byte(text)), true
+			raw[i], some = cdc.String([]byte(text)), true
 		}
 	}
-	if any {
+	if some {
 		a.answer(newFound(*a.lookup.fields.Load(), raw))
 	}
-	return any
+	return some
 }
