@@ -104,22 +104,7 @@ func lagsOf(ctx context.Context, client *kgo.Client, m *member) (map[string]lagg
 		if l.kept, l.compact, err = keeps(ctx, cluster, topic); err != nil {
 			return nil, err
 		}
-		for partition, offset := range committed[topic] {
-			start, _ := starts.Lookup(topic, partition)
-			end, _ := ends.Lookup(topic, partition)
-			if start.Err != nil || end.Err != nil || offset.At < 0 {
-				continue
-			}
-			if !l.compact && start.Offset > offset.At {
-				l.lost += start.Offset - offset.At
-			}
-			if at := max(offset.At, start.Offset); at < end.Offset {
-				if unread[topic] == nil {
-					unread[topic] = make(map[int32]kgo.Offset)
-				}
-				unread[topic][partition] = kgo.NewOffset().At(at)
-			}
-		}
+		unread[topic] = l.unread(committed[topic], starts[topic], ends[topic])
 		lags[topic] = l
 	}
 	oldest, err := oldestOf(ctx, m, unread)
@@ -129,6 +114,26 @@ func lagsOf(ctx context.Context, client *kgo.Client, m *member) (map[string]lagg
 		lags[topic] = l
 	}
 	return lags, err
+}
+
+// unread is where each partition of a topic is to be read on, for those that
+// have something to read; what was lost is counted.
+func (l *lagging) unread(committed map[int32]kadm.OffsetResponse, starts, ends map[int32]kadm.ListedOffset) map[int32]kgo.Offset {
+	next := make(map[int32]kgo.Offset)
+	for partition, offset := range committed {
+		start, started := starts[partition]
+		end, ended := ends[partition]
+		if !started || !ended || start.Err != nil || end.Err != nil || offset.Err != nil || offset.At < 0 {
+			continue
+		}
+		if !l.compact && start.Offset > offset.At {
+			l.lost += start.Offset - offset.At
+		}
+		if at := max(offset.At, start.Offset); at < end.Offset {
+			next[partition] = kgo.NewOffset().At(at)
+		}
+	}
+	return next
 }
 
 // keeps is how long a topic keeps records, or deletes if it is compacted; 0 is
