@@ -28,6 +28,9 @@ func openCaptured(v *config.Values) (*captured, error) {
 	if err := v.Complete(nil, errors.Join(errCapture, errConnection)); err != nil {
 		return nil, err
 	}
+	if err := checkTransforms("weir-capture", v); err != nil {
+		return nil, err
+	}
 	options := mysqldriver.NewConfig()
 	options.User, options.Passwd, options.Net, options.Addr = connection.User, connection.Password.Reveal(), "tcp", connection.Address()
 	options.TLS, options.AllowFallbackToPlaintext, options.Timeout = connection.TLS, connection.Preferred, connection.ConnectTimeout
@@ -77,10 +80,16 @@ func (c *captured) tables(ctx context.Context, only []string) ([][2]string, erro
 	return all, nil
 }
 
-// topic is the topic of a table's changes.
-func (c *captured) topic(table [2]string) string {
+// topic is the topic that a table's changes are in, behind the capture's
+// transforms.
+func (c *captured) topic(table [2]string) (string, error) {
 	names := mysql.SchemaOptions{Prefix: c.config.Prefix, Delimiter: c.config.Delimiter}
-	return names.TopicName(table[0], table[1])
+	topic := names.TopicName(table[0], table[1])
+	to, ok := c.config.Transforms.Route(topic)
+	if !ok {
+		return "", fmt.Errorf("%w: the capture's transforms do not say where the records of %s go", errUsage, topic)
+	}
+	return to, nil
 }
 
 // key is the columns of message.key.columns, nil where the table's own key

@@ -37,7 +37,7 @@ func openTarget(ctx context.Context, kind string, v *config.Values) (*verified, 
 	if err = v.Complete(nil, err); err != nil {
 		return nil, err
 	}
-	if err := checkTransforms(v); err != nil {
+	if err := checkTransforms(kind, v); err != nil {
 		return nil, err
 	}
 	t := &verified{name: strings.TrimPrefix(kind, "weir-"), connector: v.Name(), runtime: runtime, close: func() {}}
@@ -47,16 +47,25 @@ func openTarget(ctx context.Context, kind string, v *config.Values) (*verified, 
 	return t, v.Complete(nil, open(ctx, t, v))
 }
 
-// harmless are the transforms that leave fields as they are.
-var harmless = []string{"RegexRouter", "ByTable", "ByDatabase", "ExtractNewRecordState"}
+// harmless are the transforms that leave a row's own fields as they are; fields
+// that they add are not compared.
+var harmless = []string{
+	"RegexRouter", "ByTable", "ByDatabase", "ExtractNewRecordState", "InsertField$Value", "InsertHeader", "DropHeaders",
+}
+
+// takesKeyApart leaves rows as they are, too, but not the row that a lake makes of
+// a delete's key.
+const takesKeyApart = "ExtractField$Key"
 
 // checkTransforms refuses transforms that make something else of rows.
-func checkTransforms(v *config.Values) error {
+func checkTransforms(kind string, v *config.Values) error {
 	classes := v.Under("transforms.")
 	for _, alias := range v.List("transforms") {
-		if class := config.ClassName(classes[alias+".type"]); !slices.Contains(harmless, class) {
-			return fmt.Errorf("%w: %s: the transform %s (%s) changes what is written, so it cannot be compared with the table", errUsage, v.Name(), alias, class)
+		class := config.ClassName(classes[alias+".type"])
+		if slices.Contains(harmless, class) || class == takesKeyApart && (kind == "weir-elasticsearch" || kind == "weir-redis") {
+			continue
 		}
+		return fmt.Errorf("%w: %s: the transform %s (%s) changes what is written, so it cannot be compared with the table", errUsage, v.Name(), alias, class)
 	}
 	return nil
 }

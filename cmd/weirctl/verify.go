@@ -34,8 +34,8 @@ func newVerify(environ []string) *cobra.Command {
 		Long: `verify reads the captured tables and what sinks made of them, and compares them key by key.
 It changes nothing. Rows that are being changed meanwhile are looked at again.
 
-It takes the configuration of the capture and of any sinks. Targets whose transforms change
-fields cannot be compared.`,
+It takes the configuration of the capture and of any sinks. Fields that transforms add do not
+matter; where they change or drop others, a target cannot be compared.`,
 		Example: `  weirctl verify -c capture.json -c elasticsearch.json -c redis.json -c lake.json
   weirctl verify -c capture.json -c redis.json --table ecommerce.orders
   weirctl verify -c capture.json -c lake.json --events   # every change event of Kafka once in the lake`,
@@ -138,7 +138,10 @@ func (v *verifying) jobs(ctx context.Context, source *captured, tables [][2]stri
 	var jobs []compare.Job
 	routes := make(map[string]string)
 	for _, name := range tables {
-		topic := source.topic(name)
+		topic, err := source.topic(name)
+		if err != nil {
+			return nil, err
+		}
 		if !t.reads(topic) {
 			continue
 		}

@@ -14,6 +14,8 @@ import (
 
 	"github.com/weir-cdc/weir/deploy/local/servers"
 	"github.com/weir-cdc/weir/internal/admin"
+	"github.com/weir-cdc/weir/internal/config"
+	"github.com/weir-cdc/weir/internal/transform"
 )
 
 // shop is a database with two tables, captured into a real Kafka and from there
@@ -129,6 +131,31 @@ func TestVerifyFindsNoDifferenceThenSome(t *testing.T) {
 	}
 	if code, out, errs = s.verify(t, "--table", s.database+".items"); code != 0 || strings.Contains(out, "orders") {
 		t.Errorf("%d %s %s", code, out, errs)
+	}
+}
+
+// TestVerifyRefusesTransforms that make something else of rows. That it follows the
+// others to where rows are is tested with the reference shop.
+func TestVerifyRefusesTransforms(t *testing.T) {
+	for _, c := range []struct {
+		kind, class string
+		compared    bool
+	}{
+		{"weir-capture", "io.debezium.transforms.ExtractNewRecordState", true},
+		{"weir-capture", "org.apache.kafka.connect.transforms.InsertField$Value", true},
+		{"weir-capture", "org.apache.kafka.connect.transforms.ExtractField$Key", false},
+		{"weir-lake", "org.apache.kafka.connect.transforms.ExtractField$Key", false},
+		{"weir-redis", "org.apache.kafka.connect.transforms.ExtractField$Key", true},
+		{"weir-elasticsearch", "org.apache.kafka.connect.transforms.InsertField$Key", false},
+		{"weir-elasticsearch", "org.apache.kafka.connect.transforms.MaskField$Value", false},
+	} {
+		v, _, err := config.Parse(map[string]string{"name": "n", "transforms": "t", "transforms.t.type": c.class}, config.Common, transform.Properties)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := checkTransforms(c.kind, v); (err == nil) != c.compared {
+			t.Errorf("%s with %s: %v", c.kind, c.class, err)
+		}
 	}
 }
 

@@ -66,7 +66,7 @@ var plain = cdc.NewSchema("")
 // Route is where the transforms send a record of topic that is neither a delete
 // nor anything else in particular.
 func (r Runtime) Route(ctx context.Context, topic string) (string, error) {
-	record := &cdc.Record{Origin: cdc.Origin{Topic: topic}, Route: topic, Key: &cdc.Row{Schema: plain}, Value: &cdc.Row{Schema: plain}}
+	record := &cdc.Record{Origin: cdc.Origin{Topic: topic}, Route: topic, Value: &cdc.Row{Schema: plain}}
 	kept, err := r.chain.Apply(ctx, []*cdc.Record{record})
 	switch {
 	case err != nil:
