@@ -53,7 +53,7 @@ var build = sync.OnceValue(func() error {
 	if err != nil {
 		return err
 	}
-	return processes.Build(context.Background(), root, folder, "./cmd/weir-capture", "./cmd/weir-elasticsearch", "./cmd/weir-redis", "./cmd/weir-lake")
+	return processes.Build(context.Background(), root, folder, "./cmd/weir-capture", "./cmd/weir-elasticsearch", "./cmd/weir-redis", "./cmd/weir-lake", "./cmd/weirctl")
 })
 
 // patience is how long a process may take to stop: what is promised, and a

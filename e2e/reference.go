@@ -34,6 +34,14 @@ type shop struct {
 	brokers string
 	index   string // what names of indexes begin with: Elasticsearch is shared
 	began   time.Time
+	started []started
+}
+
+// started is a component as it was started.
+type started struct {
+	file string
+	set  map[string]string
+	env  []string
 }
 
 // What the files say.
@@ -133,6 +141,12 @@ func (s *shop) component(binary, file string, env []string, set ...string) *proc
 	s.must(build())
 	c, err := s.group.StartConfigured(s.t.Context(), filepath.Join(folder, binary), filepath.Join(corrected, file+".json"), set, env...)
 	s.must(err)
+	properties := map[string]string{}
+	for _, property := range set {
+		name, text, _ := strings.Cut(property, "=")
+		properties[name] = text
+	}
+	s.started = append(s.started, started{file + ".json", properties, env})
 	return c
 }
 
