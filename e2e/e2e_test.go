@@ -98,13 +98,6 @@ func (f *fleet) untilSnapshot(state string) {
 	f.must(err)
 }
 
-func (f *fleet) must(err error) {
-	f.t.Helper()
-	if err != nil {
-		f.t.Fatal(err)
-	}
-}
-
 // check compares all tables with all targets, and stops the fleet, which has to
 // end cleanly.
 func (f *fleet) check(w *workload) {

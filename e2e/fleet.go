@@ -128,6 +128,14 @@ func (f *fleet) keepLogs() {
 	f.t.Logf("settings and logs are kept in %s (%v)", kept, err)
 }
 
+// must ends the test if err is one.
+func (f *fleet) must(err error) {
+	f.t.Helper()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+}
+
 func (f *fleet) removeIndexes(ctx context.Context) {
 	for _, t := range tables() {
 		request, err := http.NewRequestWithContext(ctx, http.MethodDelete, "/"+f.route(t.name)+"-g1", nil)
