@@ -42,7 +42,7 @@ func TestMissingTopicsAreSaid(t *testing.T) {
 	start(t, r)
 	eventually(t, func() error {
 		if err := r.Ready(); err == nil || !strings.Contains(err.Error(), "shop.oders does not exist") {
-			return fmt.Errorf("the topic is not named: %v", err)
+			return fmt.Errorf("the topic is not named: %w", err)
 		}
 		return nil
 	})

@@ -62,7 +62,7 @@ func (t *changedState) compare(before, after *cdc.Row) (changed, unchanged []cdc
 	changed, unchanged = list[:0:len(names)], list[len(names):len(names)]
 	for i := range names {
 		now := &after.Values[i]
-		was := now
+		var was *cdc.Value
 		if before.Schema == after.Schema {
 			was = &before.Values[i]
 		} else if was = before.Value(after.Schema.Fields[i].Name); was == nil {

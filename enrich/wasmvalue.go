@@ -26,7 +26,8 @@ func wasmValue(row *cdc.Row, f *cdc.Field, text []byte) (cdc.Value, error) {
 	case f.IsDecimal():
 		return wasmDecimal(row, f, text, &v)
 	}
-	read, ok := v, false
+	read := v
+	var ok bool
 	switch kind := v.Kind(); f.Type {
 	case cdc.Boolean:
 		ok = kind == cdc.KindBool

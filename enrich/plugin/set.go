@@ -61,10 +61,10 @@ func (w *Row) put(c change, v cdc.Value) {
 }
 
 // become gives the row the schema that a change leads to.
-func (w *Row) become(c change, make func() *cdc.Schema) {
+func (w *Row) become(c change, changed func() *cdc.Schema) {
 	s := w.plans[c]
 	if s == nil {
-		s = make()
+		s = changed()
 		w.plans[c] = s
 	}
 	w.row.Schema = s

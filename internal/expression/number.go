@@ -287,7 +287,8 @@ func quoSmall(x, y *number) (number, bool) {
 	if x.big != nil || y.big != nil {
 		return number{}, false
 	}
-	n, scale, ok := x.n, x.scale-y.scale, true
+	n, scale := x.n, x.scale-y.scale
+	var ok bool
 	for ; scale < 0; scale++ {
 		if n, ok = mulSmall(n, 10); !ok {
 			return number{}, false

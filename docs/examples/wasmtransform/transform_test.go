@@ -15,3 +15,15 @@ func TestTransform(t *testing.T) {
 		}
 	}
 }
+
+// TestConfigure: the setting of the module is an amount.
+func TestConfigure(t *testing.T) {
+	was := gold
+	defer func() { gold = was }()
+	if problem := configure([]byte("250.5")); problem != nil || gold != 250.5 {
+		t.Errorf("gold is %v: %s", gold, problem)
+	}
+	if problem := configure([]byte("much")); problem == nil {
+		t.Error("much is an amount")
+	}
+}
