@@ -518,8 +518,11 @@ func TestGoldenStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, entry := range entries {
+		c := readRowCase(t, entry.Name())
+		if c.config["transforms"] != "" {
+			continue // its records are not what the log decodes to; package golden compares them
+		}
 		t.Run(entry.Name(), func(t *testing.T) {
-			c := readRowCase(t, entry.Name())
 			k := &comparison{T: t, c: c, options: c.options()}
 			k.run()
 		})
