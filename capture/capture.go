@@ -118,7 +118,7 @@ func (c *Capture) Run(ctx context.Context) error {
 				c.log.Warn("closing the transforms", zap.Error(err))
 			}
 		}()
-		if err := chain.Start(transform.Env{Log: c.log, Metrics: c.options.Registerer}); err != nil {
+		if err := chain.Start(transform.Env{Log: c.log, Metrics: c.options.Registerer, Waits: c.progress.waits}); err != nil {
 			c.progress.failed(err, StateFailed)
 			return err
 		}

@@ -282,7 +282,7 @@ func NewConfig(v *config.Values) (Config, error) {
 	var err error
 	c.Topics, err = newTopicConfig(v)
 	errs = append(errs, err, c.connect(v), c.convert(v))
-	c.Transforms, err = newTransforms(v)
+	c.Transforms, err = newTransforms(v, &c.Kafka)
 	errs = append(errs, err)
 	return c, errors.Join(errs...)
 }

@@ -426,11 +426,11 @@ func (w *recorder) write(s *slot) error {
 	if s.plan != nil {
 		headers = append(headers, kgo.RecordHeader{Key: cdc.HeaderVersion, Value: a.version(s.version)})
 		if rows != nil {
-			print, err := w.entry(entryKey{keySchema, rows, r.Route})
+			id, err := w.entry(entryKey{keySchema, rows, r.Route})
 			if err != nil {
 				return err
 			}
-			headers = append(headers, kgo.RecordHeader{Key: cdc.HeaderSchema, Value: print})
+			headers = append(headers, kgo.RecordHeader{Key: cdc.HeaderSchema, Value: id})
 		}
 	}
 	for i := range r.Headers {
@@ -557,17 +557,17 @@ func (w *recorder) entry(of entryKey) ([]byte, error) {
 	if w.lastPrint != nil && w.lastEntry == of {
 		return w.lastPrint, nil
 	}
-	print := w.entries[of]
-	if print == nil {
+	id := w.entries[of]
+	if id == nil {
 		e := json.NewSchemaEntry(w.stream.domain, of.topic, of.key, of.value)
-		print = []byte(e.Fingerprint)
+		id = []byte(e.Fingerprint)
 		if err := w.stream.writeEntry(e); err != nil {
 			return nil, err
 		}
-		w.entries[of] = print
+		w.entries[of] = id
 	}
-	w.lastEntry, w.lastPrint = of, print
-	return print, nil
+	w.lastEntry, w.lastPrint = of, id
+	return id, nil
 }
 
 // ensure makes the topic of a record ready.

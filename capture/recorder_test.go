@@ -40,21 +40,6 @@ func settleAndEnd(t testing.TB, r *running, db *fakeDB) {
 	}
 }
 
-// lines are the records of a topic, key and value, without what differs from run
-// to run.
-func lines(t testing.TB, at, topic string) []string {
-	t.Helper()
-	var out []string
-	for _, r := range readTopic(t, at, topic) {
-		value := "null"
-		if r.Value != nil {
-			value = string(r.Value)
-		}
-		out = append(out, string(r.Key)+" "+value)
-	}
-	return out
-}
-
 func sameLines(t testing.TB, what string, got []string, want ...string) {
 	t.Helper()
 	if g, w := strings.Join(got, "\n"), strings.Join(want, "\n"); g != w {
@@ -262,7 +247,6 @@ func TestDroppedRecordsAdvance(t *testing.T) {
 // refusing is a transform of tests: it refuses rows whose text is "bad", puts
 // rows into partition n, and changes their key to text.
 type refusing struct {
-	batch   bool
 	batches int
 }
 

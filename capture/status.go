@@ -105,6 +105,13 @@ func (p *progress) failed(err error, state State) {
 	p.set(func(s *Status) { s.Error, s.ErrorTime, s.State = err.Error(), p.now(), state })
 }
 
+// waits says what a transform waits for, such as a server that does not answer.
+func (p *progress) waits(reason string) {
+	if reason != "" {
+		p.set(func(s *Status) { s.Error, s.ErrorTime = reason, p.now() })
+	}
+}
+
 // snapshotTables says how many tables a snapshot is to read.
 func (p *progress) snapshotTables(n int) {
 	p.set(func(s *Status) {

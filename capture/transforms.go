@@ -7,6 +7,7 @@ import (
 	"github.com/weir-cdc/weir/enrich"
 	"github.com/weir-cdc/weir/internal/cdc"
 	"github.com/weir-cdc/weir/internal/config"
+	"github.com/weir-cdc/weir/internal/kafka"
 	"github.com/weir-cdc/weir/internal/transform"
 	"github.com/weir-cdc/weir/routing"
 )
@@ -23,10 +24,11 @@ type Transforms struct {
 	routes *transform.Chain
 }
 
-// newTransforms compiles the chain that v configures.
-func newTransforms(v *config.Values) (Transforms, error) {
+// newTransforms compiles the chain that v configures. Look-ups in topics use the
+// capture's Kafka.
+func newTransforms(v *config.Values, at *kafka.Config) (Transforms, error) {
 	t := Transforms{Tolerant: strings.EqualFold(v.String("errors.tolerance"), "all")}
-	chain, err := transform.New(v, routing.Classes, enrich.Classes)
+	chain, err := transform.New(v, enrich.Lookups(enrich.LookupServers{Kafka: at}), routing.Classes, enrich.Classes)
 	if err != nil || chain.Len() == 0 {
 		return t, err
 	}
@@ -67,6 +69,7 @@ var (
 		"org.apache.kafka.connect.transforms.TimestampConverter$Value",
 		"io.debezium.transforms.ExtractChangedRecordState", "io.debezium.transforms.HeaderToValue",
 		"io.debezium.transforms.SchemaChangeEventFilter", "io.debezium.transforms.TimezoneConverter",
+		"io.weir.transforms.CalculationTransform", "io.weir.transforms.GeolocationTransform",
 	}
 )
 
