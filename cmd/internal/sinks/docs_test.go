@@ -62,7 +62,8 @@ func TestExamplesOfTransforms(t *testing.T) {
 	}
 }
 
-// TestEveryTransformIsDocumented: each class has a heading in the documentation.
+// TestEveryTransformIsDocumented: each class has a heading in the documentation,
+// and is in the list of all of them.
 func TestEveryTransformIsDocumented(t *testing.T) {
 	files, _ := filepath.Glob("../../../docs/transforms*.md")
 	var headings strings.Builder
@@ -77,6 +78,10 @@ func TestEveryTransformIsDocumented(t *testing.T) {
 			}
 		}
 	}
+	list, err := os.ReadFile("../../../docs/transforms.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	names := slices.Collect(maps.Keys(routing.Classes.Transforms))
 	names = slices.AppendSeq(names, maps.Keys(enrich.Classes.Transforms))
 	names = slices.AppendSeq(names, maps.Keys(routing.Classes.Predicates))
@@ -84,6 +89,9 @@ func TestEveryTransformIsDocumented(t *testing.T) {
 		last, _, _ := strings.Cut(name[strings.LastIndexByte(name, '.')+1:], "$")
 		if !strings.Contains(headings.String(), last) {
 			t.Errorf("%s has no section in docs/transforms*.md", name)
+		}
+		if !strings.Contains(string(list), last) {
+			t.Errorf("%s is not in the list of docs/transforms.md", name)
 		}
 	}
 }
