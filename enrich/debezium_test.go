@@ -3,6 +3,7 @@ package enrich
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/weir-cdc/weir/internal/cdc"
@@ -22,7 +23,10 @@ func debezium(tb testing.TB, class string, properties ...string) *transform.Chai
 }
 
 func tryDebezium(class string, properties ...string) (*transform.Chain, error) {
-	all := map[string]string{"transforms": "t", "transforms.t.type": "io.debezium.transforms." + class}
+	if !strings.Contains(class, ".") {
+		class = "io.debezium.transforms." + class
+	}
+	all := map[string]string{"transforms": "t", "transforms.t.type": class}
 	for i := 0; i < len(properties); i += 2 {
 		all["transforms.t."+properties[i]] = properties[i+1]
 	}
@@ -366,6 +370,17 @@ func BenchmarkHeaderToValue(b *testing.B) {
 	benchmarkRecord(b, c, func(r *cdc.Record) {
 		row.CopyFrom(model)
 		*r = cdc.Record{Value: row, Headers: append(r.Headers[:0], header)}
+	})
+}
+
+func BenchmarkReadToInsertEvent(b *testing.B) {
+	c := debezium(b, "io.debezium.connector.mysql.transforms.ReadToInsertEvent")
+	model, row := timesRow(5, "x", "y"), &cdc.Row{}
+	e := &cdc.Envelope{}
+	benchmarkRecord(b, c, func(r *cdc.Record) {
+		row.CopyFrom(model)
+		*e = cdc.Envelope{Op: cdc.OpRead, After: row}
+		*r = cdc.Record{Envelope: e, Op: cdc.OpRead}
 	})
 }
 

@@ -143,20 +143,40 @@ func TestConfigurationErrors(t *testing.T) {
 	}
 }
 
-func BenchmarkRegexRouter(b *testing.B) {
-	c := chain(b, map[string]string{"transforms": "r", "transforms.r.type": "org.apache.kafka.connect.transforms.RegexRouter",
-		"transforms.r.regex": `shop\.ecommerce\.(.*)`, "transforms.r.replacement": "$1"})
+// BenchmarkRouters is what records cost that are routed, or filtered, by their
+// topic.
+func BenchmarkRouters(b *testing.B) {
+	const connect = "org.apache.kafka.connect.transforms."
+	for name, properties := range map[string]map[string]string{
+		"RegexRouter": {"transforms.r.type": connect + "RegexRouter", "transforms.r.regex": `shop\.ecommerce\.(.*)`, "transforms.r.replacement": "$1"},
+		"ByTable":     {"transforms.r.type": "ByTable"},
+		"ByDatabase":  {"transforms.r.type": "ByDatabase"},
+		"Filter of a topic": {"transforms.r.type": connect + "Filter", "transforms.r.predicate": "p", "predicates": "p",
+			"predicates.p.type": connect + "predicates.TopicNameMatches", "predicates.p.pattern": `other\..*`},
+		"Filter of a header": {"transforms.r.type": connect + "Filter", "transforms.r.predicate": "p", "predicates": "p",
+			"predicates.p.type": connect + "predicates.HasHeaderKey", "predicates.p.name": "absent"},
+		"Filter of tombstones": {"transforms.r.type": connect + "Filter", "transforms.r.predicate": "p", "predicates": "p",
+			"predicates.p.type": connect + "predicates.RecordIsTombstone"},
+	} {
+		b.Run(name, func(b *testing.B) {
+			properties["transforms"] = "r"
+			benchmarkRoutes(b, chain(b, properties))
+		})
+	}
+}
+
+func benchmarkRoutes(b *testing.B, c *transform.Chain) {
 	records := make([]*cdc.Record, 500)
 	for i := range records {
-		records[i] = &cdc.Record{}
+		records[i] = &cdc.Record{Value: &cdc.Row{Schema: cdc.NewSchema("")}, Headers: []cdc.Header{{Key: "id"}}}
 	}
 	b.ReportAllocs()
 	for b.Loop() {
 		for _, r := range records {
 			r.Route = "shop.ecommerce.orders"
 		}
-		if _, err := c.Apply(context.Background(), records); err != nil {
-			b.Fatal(err)
+		if kept, err := c.Apply(context.Background(), records); err != nil || len(kept) != len(records) {
+			b.Fatal(len(kept), err)
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(records)), "ns/record")
