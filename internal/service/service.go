@@ -189,6 +189,7 @@ type running struct {
 func prepare(p Program, process Process, options flags) (*running, error) {
 	v, failed := p.Load(config.Sources{Files: options.config, Set: options.set, Environ: process.Environ, Stdin: process.Stdin})
 	r := &running{program: p, values: v, registry: prometheus.NewRegistry(), log: newLogger(v, process.Stderr)}
+	logLibraries(r.log)
 	r.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo(p.Name))
 	var port, room error
 	r.admin, port = admin.NewConfig(v)
