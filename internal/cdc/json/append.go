@@ -87,28 +87,28 @@ func putQuoted(buf *[16]byte, x, marks uint64) int {
 	return low.size + high.size
 }
 
-// quoted says how four bytes become up to eight: where each goes, in bits, the
-// backslashes between them, and how many bytes there are then.
+// quoted says how four bytes become up to eight: what takes each to its place,
+// the backslashes between them, and how many bytes there are then. A byte is
+// moved by a multiplication, which costs less than a shift by a variable.
 type quoted struct {
-	slashes    uint64
-	a, b, c, d uint8
-	size       int
+	slashes, a, b, c, d uint64
+	size                int
 }
 
 func (q *quoted) spread(x uint64) uint64 {
-	return q.slashes | x&0xff<<(q.a&63) | x>>8&0xff<<(q.b&63) | x>>16&0xff<<(q.c&63) | x>>24&0xff<<(q.d&63)
+	return q.slashes | (x&0xff)*q.a | (x>>8&0xff)*q.b | (x>>16&0xff)*q.c | (x>>24&0xff)*q.d
 }
 
 // quoting is by which of the four bytes are to be quoted, a bit each.
 var quoting = func() (table [16]quoted) {
 	for mask := range table {
 		q := &table[mask]
-		for i, to := range []*uint8{&q.a, &q.b, &q.c, &q.d} {
+		for i, to := range []*uint64{&q.a, &q.b, &q.c, &q.d} {
 			if mask>>i&1 != 0 {
 				q.slashes |= '\\' << (8 * q.size)
 				q.size++
 			}
-			*to = uint8(8 * q.size)
+			*to = 1 << (8 * q.size)
 			q.size++
 		}
 	}
