@@ -37,7 +37,8 @@ const upperHex = "0123456789ABCDEF"
 func AppendString(dst, s []byte) []byte {
 	const room = 24 // for eight escaped bytes, or an escape, and the closing quote
 	dst = append(slices.Grow(dst, len(s)+len(s)/8+room), '"')
-	buf, n, i, seen := dst[:cap(dst)], len(dst), 0, uint64(0)
+	buf, n, i := dst[:cap(dst)], len(dst), 0
+	var due, doubt uint64 // see continuations
 	for i < len(s) {
 		if n+room > len(buf) {
 			buf = slices.Grow(buf[:n], 2*(len(s)-i)+room)
@@ -53,14 +54,19 @@ func AppendString(dst, s []byte) []byte {
 		}
 		if mark := rare(x) & within; mark != 0 {
 			// The bytes before it come round again alone.
+			doubt |= x & highs
 			if k = bits.TrailingZeros64(mark) / 8; k == 0 {
 				out, size := appendEscaped(buf[:n], s[i:])
-				buf, n, i, seen = out[:cap(out)], len(out), i+size, seen|x
+				buf, n, i = out[:cap(out)], len(out), i+size
 				continue
 			}
 			x &= 1<<(8*k) - 1
 		}
-		seen |= x
+		if x&highs|due != 0 {
+			var wrong uint64
+			wrong, due = continuations(x, due)
+			doubt |= wrong
+		}
 		i += k
 		marks := quotes(x)
 		if marks == 0 {
@@ -70,10 +76,23 @@ func AppendString(dst, s []byte) []byte {
 		}
 		n += putQuoted((*[16]byte)(buf[n:]), x, marks) - (8 - k)
 	}
-	if seen&highs != 0 && !validUTF8(s) {
+	if doubt|due != 0 && !utf8.Valid(s) {
 		return append(appendPieces(buf[:len(dst)], s), '"')
 	}
 	return append(buf[:n], '"')
+}
+
+// continuations checks eight bytes of UTF-8: each lead byte says which of those
+// behind it must be continuations, and no other may be. due are those that the
+// bytes before demand, owed those that these demand of the next; wrong is 0 if
+// all is as it must be. Lead bytes with rules of their own are wrong here.
+func continuations(x, due uint64) (wrong, owed uint64) {
+	lead := x & (x << 1) & highs
+	lead3 := lead & (x << 2)
+	overlong := lead &^ (x<<2 | x<<3 | x<<4 | x<<5 | x<<6)                      // c0, c1
+	second := lead3&^(x<<4|x<<5|x<<6|x<<7) | lead3&(x<<4)&(x<<5)&^(x<<6)&(x<<7) // e0, ed
+	misplaced := x&^(x<<1)&highs ^ (lead<<8 | lead3<<16 | due)
+	return misplaced | overlong | second | lead3&(x<<3), lead>>56 | lead3>>48
 }
 
 // putQuoted writes the bytes of x, each that is marked behind a backslash, and
@@ -114,35 +133,6 @@ var quoting = func() (table [16]quoted) {
 	}
 	return table
 }()
-
-// validUTF8 is utf8.Valid for text that is mostly ASCII with other letters
-// strewn in: what is ASCII is passed eight bytes at a time everywhere, not only
-// before the first other letter.
-func validUTF8(s []byte) bool {
-	for i := 0; i < len(s); {
-		if i+8 <= len(s) {
-			mark := binary.LittleEndian.Uint64(s[i:]) & highs
-			if mark == 0 {
-				i += 8
-				continue
-			}
-			i += bits.TrailingZeros64(mark) / 8
-		} else if s[i] < utf8.RuneSelf {
-			i++
-			continue
-		}
-		if c := s[i]; c >= 0xc2 && c < 0xe0 && i+1 < len(s) && s[i+1]&0xc0 == 0x80 {
-			i += 2
-			continue
-		}
-		r, size := utf8.DecodeRune(s[i:])
-		if r == utf8.RuneError && size < 2 {
-			return false
-		}
-		i += size
-	}
-	return true
-}
 
 // lastWord is s[i:], less than eight bytes, as a word with zeros behind, and how
 // many they are.

@@ -25,6 +25,7 @@ func TestAppendString(t *testing.T) {
 		"\U0010FFFF":              `"\uDBFF\uDFFF"`,
 		"bad \xff\xc3":            "\"bad \uFFFD\uFFFD\"",
 		"\xf0\x9f cut":            "\"\uFFFD\uFFFD cut\"",
+		"1234567\xc3\n\xa9":       "\"1234567\uFFFD\\n\uFFFD\"", // the halves of a letter, at the end of a word and behind a control character
 		"ends with half 1234\xc3": "\"ends with half 1234\uFFFD\"",
 	} {
 		if got := AppendString(nil, []byte(in)); string(got) != want {
@@ -37,8 +38,9 @@ func TestAppendString(t *testing.T) {
 // mean the same, and asserts that nothing before or behind is touched.
 func TestAppendStringRandom(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
-	pieces := []string{"a", "bc", "longer piece", `"`, `\`, "\n", "\x01", "é", "東京", "😀", "\xff", "\xe2\x82", "/", "\u007f", "        "}
-	for range 20_000 {
+	pieces := []string{"a", "bc", "longer piece", `"`, `\`, "\n", "\x01", "é", "東京", "😀", "\xff", "\xe2\x82", "/", "\u007f", "        ",
+		"\xc3", "\xe2", "\x80", "\xa9\x80", "\xc0\x80", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "ก", "한"} // halves, and what only looks like UTF-8
+	for range 200_000 {
 		var in strings.Builder
 		for range r.IntN(12) {
 			in.WriteString(pieces[r.IntN(len(pieces))])
