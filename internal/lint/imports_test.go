@@ -52,6 +52,7 @@ var rules = []rule{
 	{path: "capture/bench", may: []string{"capture", "deploy/local", "internal"}},
 	{path: "capture/golden", may: []string{"capture", "deploy/local", "internal"}},
 	{path: "capture", may: append([]string{"capture", "routing", "enrich", "internal/kafka", "internal/admin"}, words...), tests: []string{"internal"}},
+	{path: "consumers/bench", may: []string{"deploy/local", "internal"}},
 	{path: "consumers", may: append([]string{"consumers", "routing", "enrich", "internal/kafka", "internal/admin"}, words...), tests: []string{"internal"}},
 	{path: "cmd", may: []string{""}},
 	{path: "deploy/local/servers"},

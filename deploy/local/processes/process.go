@@ -44,7 +44,8 @@ type Process struct {
 	log string // path
 
 	mu    sync.Mutex
-	run   *running // nil: not started, or ended as asked
+	run   *running         // nil: not started, or ended as asked
+	ended *os.ProcessState // of the run that ended last as asked, nil before
 	count int
 }
 
@@ -110,6 +111,14 @@ func (p *Process) take() *running {
 	return r
 }
 
+// wait waits for the end of a run and keeps what it took.
+func (p *Process) wait(r *running) {
+	<-r.done
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ended = r.cmd.ProcessState
+}
+
 // Kill ends the process at once, as a crash of the machine would. It returns
 // when the process is gone, and an error if it was not running.
 func (p *Process) Kill() error {
@@ -118,7 +127,7 @@ func (p *Process) Kill() error {
 		return fmt.Errorf("killing %s: it does not run", p.Name)
 	}
 	err := r.cmd.Process.Kill()
-	<-r.done
+	p.wait(r)
 	if err != nil {
 		return fmt.Errorf("killing %s: it had ended by itself: %w\n%s", p.Name, r.end(), p.LogTail())
 	}
@@ -133,6 +142,7 @@ func (p *Process) Stop(patience time.Duration) error {
 		return nil
 	}
 	_ = r.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+	defer p.wait(r)
 	select {
 	case <-r.done:
 	case <-time.After(patience):
