@@ -25,7 +25,7 @@ type rule struct {
 }
 
 // words are what every room may speak.
-var words = []string{"internal/cdc", "internal/sink", "internal/config", "internal/transform", "internal/javadate"}
+var words = []string{"internal/cdc", "internal/sink", "internal/config", "internal/transform", "internal/javadate", "internal/failpoint"}
 
 // rules are the directions of docs/design.md. The first that fits a package
 // counts; a package that none fits is a failure, so that new ones are thought
@@ -35,6 +35,7 @@ var rules = []rule{
 	{path: "internal/sink", may: []string{"internal/cdc"}},
 	{path: "internal/config"},
 	{path: "internal/javadate"},
+	{path: "internal/failpoint"},
 	{path: "internal/transform", may: words, tests: []string{"routing", "enrich"}},
 	{path: "internal/expression", may: words},
 	{path: "internal/kafka", may: words},
