@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/weir-cdc/weir/internal/failpoint"
 	"github.com/weir-cdc/weir/internal/kafka"
 	"github.com/weir-cdc/weir/internal/transform"
 )
@@ -168,6 +169,7 @@ func (c *Capture) member(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		failpoint.Pass(failpoint.LeaderJoined)
 		c.log.Info("leading")
 		c.metrics.leading.Set(1)
 		c.progress.set(func(s *Status) { s.Leader = true })
@@ -285,15 +287,18 @@ func (c *Capture) run(ctx context.Context) error {
 		return err
 	}
 	defer p.close()
+	failpoint.Pass(failpoint.LeaderProducer)
 	last, err := p.announce(ctx, c.config.OffsetTopic, mustJSON(offsetKey{Prefix: c.config.Prefix, Leader: true}),
 		mustJSON(leaderValue{Format: offsetFormat, Instance: c.options.Instance, Millis: c.now().UnixMilli()}))
 	if err != nil {
 		return err
 	}
+	failpoint.Pass(failpoint.LeaderAnnounced)
 	st, err := readStored(ctx, client, c.config.OffsetTopic, c.config.Prefix, last)
 	if err != nil {
 		return err
 	}
+	failpoint.Pass(failpoint.LeaderOffsets)
 	source, err := c.open(ctx, c.scope())
 	if err != nil {
 		return fmt.Errorf("opening the source: %w", err)
@@ -315,6 +320,7 @@ func (c *Capture) capture(ctx context.Context, from *start) error {
 	if err != nil {
 		return err
 	}
+	failpoint.Pass(failpoint.LeaderRestored)
 	c.progress.set(func(s *Status) { s.State = StateRunning })
 	g.Go(func() error { return s.snapshot.run(running) })
 	g.Go(func() error {

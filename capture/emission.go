@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weir-cdc/weir/internal/cdc"
+	"github.com/weir-cdc/weir/internal/failpoint"
 )
 
 // head is the window that is to be published next.
@@ -141,8 +142,10 @@ func (n *snapshot) publish(s *stream, w *window, final bool) error {
 		if err := n.rows(s, w, w.rows, w.last, final); err != nil {
 			return err
 		}
+		failpoint.Pass(failpoint.SnapshotEmitted)
 		n.giveRows(w.rows)
 		n.finish(s, w, w.last)
+		failpoint.Pass(failpoint.SnapshotStored)
 		return n.full(s)
 	}
 	for b := *w.first; ; {
@@ -153,6 +156,7 @@ func (n *snapshot) publish(s *stream, w *window, final bool) error {
 		if err := n.rows(s, w, b.rows, b.last, last); err != nil {
 			return err
 		}
+		failpoint.Pass(failpoint.SnapshotWhole)
 		n.giveRows(b.rows)
 		if b.last {
 			n.finish(s, w, true)

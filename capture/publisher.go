@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weir-cdc/weir/internal/cdc"
+	"github.com/weir-cdc/weir/internal/failpoint"
 )
 
 const (
@@ -214,11 +215,13 @@ func (p *publisher) begin() error {
 	if err := p.err(); err != nil {
 		return err
 	}
+	failpoint.Pass(failpoint.PublisherBegin)
 	if err := p.client.BeginTransaction(); err != nil {
 		err = fmt.Errorf("beginning a Kafka transaction: %w", classify(err))
 		p.fail(err)
 		return err
 	}
+	failpoint.Pass(failpoint.PublisherBegun)
 	p.open, p.began = true, p.now()
 	return nil
 }
@@ -232,19 +235,23 @@ func (p *publisher) commit(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
 	defer cancel()
 	started := p.now()
+	failpoint.Pass(failpoint.PublisherFlush)
 	if err := p.client.Flush(ctx); err != nil {
 		p.fail(fmt.Errorf("waiting for Kafka: %w", err))
 	}
 	if err := p.err(); err != nil {
 		return err
 	}
+	failpoint.Pass(failpoint.PublisherFlushed)
 	if err := p.client.EndTransaction(ctx, kgo.TryCommit); err != nil {
 		err = fmt.Errorf("committing a Kafka transaction: %w", classify(err))
 		p.fail(err)
 		return err
 	}
+	failpoint.Pass(failpoint.PublisherEnded)
 	p.metrics.committed(p.records, p.bytes, p.now().Sub(started))
 	p.release()
+	failpoint.Pass(failpoint.PublisherNoted)
 	return nil
 }
 

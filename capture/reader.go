@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weir-cdc/weir/internal/cdc"
+	"github.com/weir-cdc/weir/internal/failpoint"
 )
 
 // errRetry makes a reader give its window up to be read again.
@@ -118,6 +119,7 @@ func (c *chunkReader) readChunk(ctx context.Context, w *window) error {
 		c.n.giveRows(rows)
 		return err
 	}
+	failpoint.Pass(failpoint.SnapshotRead)
 	c.n.deliver(w, chunk, rows)
 	return nil
 }

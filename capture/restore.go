@@ -8,6 +8,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
+
+	"github.com/weir-cdc/weir/internal/failpoint"
 )
 
 // start is what a run starts from.
@@ -42,6 +44,7 @@ func (f *start) restore(ctx context.Context) (*stream, error) {
 	if err := f.topics(ctx, s, tables); err != nil {
 		return nil, err
 	}
+	failpoint.Pass(failpoint.TopicsReady)
 	if pending := s.tables.pending(); len(pending) > 0 {
 		f.capture.log.Info("reading tables", zap.Int("tables", len(pending)))
 		f.capture.progress.snapshotTables(len(pending))

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/weir-cdc/weir/internal/cdc"
+	"github.com/weir-cdc/weir/internal/failpoint"
 )
 
 const (
@@ -347,6 +348,7 @@ func (n *snapshot) advance(s *stream) error {
 
 // completed is the end of all reading.
 func (n *snapshot) completed(s *stream) error {
+	failpoint.Pass(failpoint.SnapshotDone)
 	if err := s.end(); err != nil {
 		return err
 	}

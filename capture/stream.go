@@ -12,6 +12,7 @@ import (
 
 	"github.com/weir-cdc/weir/internal/cdc"
 	"github.com/weir-cdc/weir/internal/cdc/json"
+	"github.com/weir-cdc/weir/internal/failpoint"
 	"github.com/weir-cdc/weir/internal/kafka"
 )
 
@@ -105,6 +106,7 @@ func (s *stream) Begin(tx TransactionStart) error {
 	if s.order != nil {
 		s.order.begin()
 	}
+	failpoint.Pass(failpoint.StreamBegin)
 	return nil
 }
 
@@ -240,7 +242,9 @@ func (s *stream) produce(p *plan, key, value []byte, version int64, to link) err
 	if w := p.state.watch; w != nil && w.published != nil && key != nil {
 		w.published[string(key)] = struct{}{}
 	}
-	return s.publisher.produce(p.table.Topic, key, value, h)
+	err := s.publisher.produce(p.table.Topic, key, value, h)
+	failpoint.Pass(failpoint.StreamEvent)
+	return err
 }
 
 // plan is what is compiled for t. The first of a definition makes its topic
@@ -314,7 +318,9 @@ func (s *stream) writeEntry(e *json.SchemaEntry) error {
 		return nil
 	}
 	s.written[e.Fingerprint] = true
-	return s.publisher.produce(kafka.SchemaTopic(s.config.Prefix), []byte(e.Fingerprint), e.Marshal(), nil)
+	err := s.publisher.produce(kafka.SchemaTopic(s.config.Prefix), []byte(e.Fingerprint), e.Marshal(), nil)
+	failpoint.Pass(failpoint.StreamSchema)
+	return err
 }
 
 // span ends a Kafka transaction within a large source transaction.
@@ -323,6 +329,7 @@ func (s *stream) span() error {
 	if !p.open || (!s.full() && (s.rows%256 != 0 || s.now().Sub(p.began) < spanInterval)) {
 		return nil
 	}
+	failpoint.Pass(failpoint.StreamSpan)
 	return s.end()
 }
 
@@ -350,6 +357,7 @@ func (s *stream) Commit() error {
 			return err
 		}
 	}
+	failpoint.Pass(failpoint.StreamCommit)
 	s.inside, s.resume = false, resumePoint{}
 	s.progress.committed(s.tx.CommitMillis)
 	s.snapshot.settle()
@@ -375,6 +383,7 @@ func (s *stream) Schema(c *SchemaChange) error {
 		if err := s.ddl.write(s, c); err != nil {
 			return err
 		}
+		failpoint.Pass(failpoint.StreamDDL)
 	}
 	if t := c.Truncate; t != nil && !s.skipped[cdc.OpTruncate] {
 		p, err := s.plan(t.Table)
@@ -519,6 +528,9 @@ func (s *stream) store(position []byte) error {
 			return err
 		}
 	}
+	if len(s.entries) > 0 {
+		failpoint.Pass(failpoint.OffsetEntries)
+	}
 	clear(s.entries)
 	for _, t := range s.tables.takeChanged() {
 		var value []byte
@@ -528,8 +540,11 @@ func (s *stream) store(position []byte) error {
 		if err := put(offsetKey{Prefix: prefix, Table: t.id}, value); err != nil {
 			return err
 		}
+		failpoint.Pass(failpoint.OffsetTables)
 	}
-	return put(offsetKey{Prefix: prefix}, a.copy(mustJSON(o)))
+	err := put(offsetKey{Prefix: prefix}, a.copy(mustJSON(o)))
+	failpoint.Pass(failpoint.OffsetStored)
+	return err
 }
 
 // advance lets the snapshot go on where the stream stands, between two source

@@ -13,6 +13,7 @@ import (
 
 	"github.com/weir-cdc/weir/internal/cdc"
 	"github.com/weir-cdc/weir/internal/cdc/json"
+	"github.com/weir-cdc/weir/internal/failpoint"
 )
 
 // sweepKeys is how many keys a sweep holds in memory at a time; a partition of
@@ -163,6 +164,7 @@ func (n *snapshot) delete(s *stream, w *sweep, keys [][]byte) error {
 				return err
 			}
 		}
+		failpoint.Pass(failpoint.SweepDeleted)
 		w.deleted++
 		if err := n.full(s); err != nil {
 			return err
