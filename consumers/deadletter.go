@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/zap"
 
+	"github.com/weir-cdc/weir/internal/failpoint"
 	"github.com/weir-cdc/weir/internal/kafka"
 )
 
@@ -43,6 +44,7 @@ func (d *deadLetters) send(ctx context.Context, failures []failure) error {
 	if err := client.ProduceSync(ctx, letters...).FirstErr(); err != nil {
 		return fmt.Errorf("writing to the dead letter topic %s: %w", d.config.DeadLetter.Topic, err)
 	}
+	failpoint.Pass(failpoint.DeadLettered)
 	for i := range failures {
 		d.count(failures[i].raw.Topic, 1)
 	}

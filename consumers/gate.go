@@ -12,6 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/weir-cdc/weir/internal/failpoint"
 )
 
 // How a commit can end other than well.
@@ -183,9 +185,11 @@ func (l *Lease) Commit(ctx context.Context, offset int64, epoch int32, metadata 
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	next := Committed{Offset: offset, LeaderEpoch: epoch, Metadata: metadata}
+	failpoint.Pass(failpoint.GateCommit)
 	if err := l.commit(ctx, next); err != nil {
 		return err
 	}
+	failpoint.Pass(failpoint.GateCommitted)
 	l.committed = next
 	l.offset.Store(offset)
 	return nil

@@ -15,6 +15,7 @@ import (
 
 	"github.com/weir-cdc/weir/internal/cdc"
 	"github.com/weir-cdc/weir/internal/config"
+	"github.com/weir-cdc/weir/internal/failpoint"
 	"github.com/weir-cdc/weir/internal/sink"
 )
 
@@ -169,6 +170,7 @@ func (f *rangeFlow) first(ctx context.Context) error {
 			Advice: adviceNewLake,
 		}
 	}
+	failpoint.Pass(failpoint.RangeFirst)
 	f.mark = rangeMark{topicID: l.TopicID(), since: f.w.runner.now()}
 	return f.commit(ctx, l.Start(), -1, 0)
 }
@@ -373,15 +375,18 @@ func (f *rangeFlow) finish(ctx context.Context, end int64, epoch int32) error {
 		if err := f.intend(ctx, end); err != nil {
 			return err
 		}
+		failpoint.Pass(failpoint.RangeIntended)
 		complete := func(ctx context.Context) error { return f.current.Complete(ctx, end) }
 		if err := f.w.retry(ctx, "making files visible", f.attempt(complete)); err != nil {
 			return err
 		}
+		failpoint.Pass(failpoint.RangeCompleted)
 		f.w.runner.metrics.ranges.WithLabelValues(f.part.Topic, redoneLabel(redone)).Inc()
 	}
 	if err := f.commit(ctx, end, epoch, 0); err != nil {
 		return err
 	}
+	failpoint.Pass(failpoint.RangeCommitted)
 	f.discard()
 	return nil
 }

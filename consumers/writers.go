@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weir-cdc/weir/internal/cdc"
+	"github.com/weir-cdc/weir/internal/failpoint"
 	"github.com/weir-cdc/weir/internal/sink"
 )
 
@@ -71,6 +72,7 @@ func (f *writerFlow) take(ctx context.Context, b *batch) error {
 			return err
 		}
 	}
+	failpoint.Pass(failpoint.WriterWritten)
 	f.durable, f.epoch = b.end, b.epoch
 	if f.w.runner.now().Sub(f.last) < f.w.runner.config.CommitEvery {
 		return nil
