@@ -314,6 +314,35 @@ func TestRedisSharedPrivateAndByTLS(t *testing.T) {
 	}
 }
 
+func TestOwnServersKeepWhatTheyAnsweredOverAKill(t *testing.T) {
+	cache := OwnRedis(t)
+	client := redis.NewClient(&redis.Options{Addr: cache.Address, MaxRetries: -1})
+	defer func() { _ = client.Close() }()
+	files, store := OwnS3(t)
+	bucket := store.Bucket(t)
+	for i := range 3 {
+		if err := client.Set(t.Context(), "key", i, 0).Err(); err != nil {
+			t.Fatal(err)
+		}
+		cache.Kill()
+		if err := client.Ping(t.Context()).Err(); err == nil {
+			t.Error("a killed Redis answers")
+		}
+		cache.Start()
+		if n, err := client.Get(t.Context(), "key").Int(); err != nil || n != i {
+			t.Errorf("Redis has %d (%v), want %d", n, err, i)
+		}
+	}
+	if _, err := store.Client().PutObject(t.Context(), &s3.PutObjectInput{Bucket: &bucket, Key: aws.String("a/b"), Body: strings.NewReader("x")}); err != nil {
+		t.Fatal(err)
+	}
+	files.Kill()
+	files.Start()
+	if _, err := store.Client().HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: &bucket, Key: aws.String("a/b")}); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestRedisClusterSpreadsItsSlots(t *testing.T) {
 	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: RedisCluster(t)})
 	defer func() { _ = client.Close() }()
