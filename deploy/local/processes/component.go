@@ -45,11 +45,13 @@ func ReadConnector(path string, over map[string]string) (Connector, error) {
 	return c, nil
 }
 
-// startPatience is how long a component may take to serve its HTTP port.
-const startPatience = 20 * time.Second
+// startPatience is how long a component may take to serve its HTTP port: far
+// longer than it ever does, for a machine that is busy with other things.
+const startPatience = 3 * time.Minute
 
 // StartComponent writes a component's configuration and starts its binary with
-// it, on a free port for HTTP. It returns when the component answers there.
+// it, on a free port for HTTP. It returns when the component answers there. The
+// second of a binary has -2 behind its name, and so on.
 func (g *Group) StartComponent(ctx context.Context, binary string, connector Connector, env ...string) (*Component, error) {
 	address, err := freeAddress(ctx)
 	if err != nil {
@@ -60,7 +62,7 @@ func (g *Group) StartComponent(ctx context.Context, binary string, connector Con
 	if err != nil {
 		return nil, fmt.Errorf("writing the configuration of %s: %w", connector.Name, err)
 	}
-	file := filepath.Join(g.folder, strings.TrimPrefix(filepath.Base(binary), "weir-")+".json")
+	file := filepath.Join(g.folder, strings.TrimPrefix(g.name(binary), "weir-")+".json")
 	if err := os.WriteFile(file, append(text, '\n'), 0o600); err != nil {
 		return nil, fmt.Errorf("writing the configuration of %s: %w", connector.Name, err)
 	}
@@ -85,7 +87,7 @@ func (g *Group) StartConfigured(ctx context.Context, binary, file string, set []
 // startComponent runs a command with a configuration that makes it listen on an
 // address.
 func (g *Group) startComponent(ctx context.Context, address, file string, run Command) (_ *Component, err error) {
-	run.Name, run.Args = filepath.Base(run.Program), append([]string{"--config", file}, run.Args...)
+	run.Name, run.Args = g.name(run.Program), append([]string{"--config", file}, run.Args...)
 	c := &Component{Client: admin.Client{URL: "http://" + address}, Config: file}
 	if c.Process, err = g.Start(run); err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -28,6 +29,18 @@ type Group struct {
 
 	mu  sync.Mutex
 	all []*Process
+}
+
+// name is a name for one more process: the second of a program is called
+// <program>-2.
+func (g *Group) name(program string) string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	name := filepath.Base(program)
+	for n := 2; slices.ContainsFunc(g.all, func(p *Process) bool { return p.Name == name }); n++ {
+		name = fmt.Sprintf("%s-%d", filepath.Base(program), n)
+	}
+	return name
 }
 
 // NewGroup is an empty group whose logs go to a folder.
@@ -134,6 +147,26 @@ func (p *Process) Kill() error {
 	return nil
 }
 
+// Freeze stops the process where it is, as a machine does that is suspended; it
+// neither ends nor answers until Thaw. It may be killed meanwhile.
+func (p *Process) Freeze() error { return p.signal(syscall.SIGSTOP) }
+
+// Thaw lets the process go on after Freeze.
+func (p *Process) Thaw() error { return p.signal(syscall.SIGCONT) }
+
+func (p *Process) signal(s syscall.Signal) error {
+	p.mu.Lock()
+	r := p.run
+	p.mu.Unlock()
+	if r == nil {
+		return fmt.Errorf("sending %s to %s: it does not run", s, p.Name)
+	}
+	if err := r.cmd.Process.Signal(s); err != nil {
+		return fmt.Errorf("sending %s to %s: %w\n%s", s, p.Name, err, p.LogTail())
+	}
+	return nil
+}
+
 // Stop asks the process to end and waits for it. An error says that it did not
 // end within patience, so that it was killed, or not with exit code 0.
 func (p *Process) Stop(patience time.Duration) error {
@@ -142,6 +175,7 @@ func (p *Process) Stop(patience time.Duration) error {
 		return nil
 	}
 	_ = r.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+	_ = r.cmd.Process.Signal(syscall.SIGCONT) // one that is frozen would not hear it
 	defer p.wait(r)
 	select {
 	case <-r.done:

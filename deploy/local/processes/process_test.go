@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -35,10 +36,16 @@ func start(t *testing.T, g *Group, name, script string) *Process {
 // says waits for a text in the process's log.
 func says(t *testing.T, p *Process, text string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	saysTimes(t, p, text, 1)
+}
+
+// saysTimes waits for a text to be there as many times.
+func saysTimes(t *testing.T, p *Process, text string, times int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	err := p.Until(ctx, func(context.Context) error {
-		if log, _ := os.ReadFile(p.Log()); !strings.Contains(string(log), text) {
+		if log, _ := os.ReadFile(p.Log()); strings.Count(string(log), text) < times {
 			return errors.New("not yet")
 		}
 		return nil
@@ -50,7 +57,7 @@ func says(t *testing.T, p *Process, text string) {
 
 func TestProcessesAreKilledStartedAgainAndStopped(t *testing.T) {
 	g := group(t)
-	p := start(t, g, "one", `echo $GREETING $$; trap 'echo bye; exit 0' TERM; while :; do sleep 0.05; done`)
+	p := start(t, g, "one", `trap 'echo bye; exit 0' TERM; echo $GREETING $$; while :; do sleep 0.05; done`)
 	says(t, p, "hello")
 	if err := p.Kill(); err != nil {
 		t.Fatal(err)
@@ -64,14 +71,84 @@ func TestProcessesAreKilledStartedAgainAndStopped(t *testing.T) {
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(100 * time.Millisecond)
-	if err := g.Stop(5 * time.Second); err != nil {
+	saysTimes(t, p, "hello", 2)
+	if err := g.Stop(2 * time.Minute); err != nil {
 		t.Error(err)
 	}
 	log, _ := os.ReadFile(p.Log())
 	if strings.Count(string(log), "hello") != 2 || !strings.Contains(string(log), "bye") {
 		t.Errorf("the log has %q", log)
 	}
+}
+
+func TestAFrozenProcessGoesOnWhenItThaws(t *testing.T) {
+	g := group(t)
+	p := start(t, g, "one", `trap 'echo bye; exit 0' TERM; while :; do echo tick; sleep 0.01; done`)
+	says(t, p, "tick")
+	state := func() string {
+		stat, _ := os.ReadFile("/proc/" + strconv.Itoa(p.run.cmd.Process.Pid) + "/stat")
+		return strings.Fields(string(stat))[2]
+	}
+	for range 3 {
+		if err := p.Freeze(); err != nil {
+			t.Fatal(err)
+		}
+		err := p.Until(t.Context(), func(context.Context) error {
+			if state() != "T" {
+				return errors.New("it is not frozen")
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		log, _ := os.ReadFile(p.Log())
+		if err := p.Thaw(); err != nil {
+			t.Fatal(err)
+		}
+		saysTimes(t, p, "tick", strings.Count(string(log), "tick")+1)
+	}
+	if err := p.Freeze(); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Stop(2 * time.Minute); err != nil { // it hears that it is to end
+		t.Error(err)
+	}
+	if p.Freeze() == nil || p.Thaw() == nil {
+		t.Error("a process that does not run is frozen and thawed")
+	}
+}
+
+func TestComponentsOfOneBinaryHaveNamesOfTheirOwn(t *testing.T) {
+	g := group(t)
+	for _, want := range []string{"sleep", "sleep-2", "sleep-3"} {
+		name := g.name("/bin/sleep")
+		if name != want {
+			t.Errorf("got %s, want %s", name, want)
+		}
+		start(t, g, name, "sleep 60")
+	}
+}
+
+func TestAWaitEndsWhenNothingMoves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s Stall
+		for i := range 5 {
+			for range 2 {
+				if err := s.Check(strconv.Itoa(i / 2)); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(stalled / 4)
+			}
+		}
+		time.Sleep(stalled)
+		if err := s.Check("2"); err == nil {
+			t.Error("nothing has moved, and the wait goes on")
+		}
+		if err := s.Check("3"); err != nil {
+			t.Errorf("it moves again: %v", err)
+		}
+	})
 }
 
 func TestProcessesThatEndByThemselvesAreMissed(t *testing.T) {
@@ -118,7 +195,7 @@ func TestProcessesEndWithTheirOwner(t *testing.T) {
 		t.Fatal(err)
 	}
 	var child int
-	for deadline := time.Now().Add(10 * time.Second); child == 0 && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); child == 0 && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		text, _ := os.ReadFile(filepath.Join(folder, "child.log"))
 		child, _ = strconv.Atoi(strings.TrimSpace(string(text)))
 	}
@@ -126,7 +203,7 @@ func TestProcessesEndWithTheirOwner(t *testing.T) {
 		t.Fatalf("child %d, %v", child, err)
 	}
 	_ = owner.Wait()
-	for deadline := time.Now().Add(10 * time.Second); alive(child); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); alive(child); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("process %d outlives its owner", child)
 		}
