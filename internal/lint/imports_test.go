@@ -57,13 +57,14 @@ var rules = []rule{
 	{path: "consumers", may: append([]string{"consumers", "routing", "enrich", "internal/kafka", "internal/admin"}, words...), tests: []string{"internal"}},
 	{path: "cmd", may: []string{""}},
 	{path: "deploy/local/servers"},
+	{path: "deploy/local/faults"},
 	{path: "deploy", may: []string{"deploy", "internal", "cmd"}},
 	{path: "docs/examples", may: []string{"docs/examples", "cmd/run", "enrich/plugin"}},
 	{path: "e2e", may: []string{""}},
 }
 
 // forTests may be imported by the tests of every package.
-var forTests = []string{"deploy/local/servers"}
+var forTests = []string{"deploy/local/servers", "deploy/local/faults"}
 
 // listed is what the go command knows of a package.
 type listed struct {
