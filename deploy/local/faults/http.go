@@ -52,10 +52,7 @@ type Rule func(r *Request) Fault
 // without a path; nil is no fault. It panics if it cannot listen, and is to be
 // closed.
 func NewHTTP(target string, rule Rule) *HTTP {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		panic(fmt.Sprintf("faults: listening: %v", err))
-	}
+	listener := listen()
 	h := &HTTP{
 		URL: "http://" + listener.Addr().String(), counts: map[Action]int{},
 		transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64},
@@ -264,7 +261,7 @@ func (h *HTTP) forwardPart(q *Request, n int) error {
 	h.begin()
 	defer h.done()
 	out := h.outgoing(q)
-	to, err := net.Dial("tcp", out.URL.Host)
+	to, err := new(net.Dialer).DialContext(h.ctx, "tcp", out.URL.Host)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -25,7 +26,8 @@ type TCP struct {
 
 	listener net.Listener
 	done     sync.WaitGroup
-	closed   chan struct{}
+	ctx      context.Context // ends with Close
+	end      context.CancelFunc
 
 	mu       sync.Mutex
 	target   string
@@ -52,26 +54,29 @@ type link struct {
 // NewTCP listens on a free port of the loopback and forwards to target,
 // host:port. It panics if it cannot listen, and is to be closed.
 func NewTCP(target string) *TCP {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener := listen()
+	p := &TCP{
+		Addr: listener.Addr().String(), listener: listener, target: target, left: -1,
+		ways: map[Direction]*way{Requests: {}, Answers: {}}, links: map[*link]struct{}{},
+	}
+	p.ctx, p.end = context.WithCancel(context.Background())
+	p.done.Go(p.accept)
+	return p
+}
+
+// listen listens on a free port of the loopback.
+func listen() net.Listener {
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		panic(fmt.Sprintf("faults: listening: %v", err))
 	}
-	p := &TCP{
-		Addr: listener.Addr().String(), listener: listener, closed: make(chan struct{}), target: target, left: -1,
-		ways: map[Direction]*way{Requests: {}, Answers: {}}, links: map[*link]struct{}{},
-	}
-	p.done.Go(p.accept)
-	return p
+	return listener
 }
 
 // Close stops listening, resets what is open and returns when nothing is left.
 func (p *TCP) Close() {
 	p.mu.Lock()
-	select {
-	case <-p.closed:
-	default:
-		close(p.closed)
-	}
+	p.end() // no connection is begun from here on
 	p.mu.Unlock()
 	_ = p.listener.Close()
 	p.Cut()
@@ -181,7 +186,7 @@ func (p *TCP) serve(client *net.TCPConn) {
 		reset(client)
 		return
 	}
-	to, err := net.Dial("tcp", target)
+	to, err := new(net.Dialer).DialContext(p.ctx, "tcp", target)
 	if err != nil {
 		reset(client)
 		return
@@ -202,10 +207,8 @@ func (p *TCP) serve(client *net.TCPConn) {
 func (p *TCP) add(l *link) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	select {
-	case <-p.closed:
+	if p.ctx.Err() != nil {
 		return false
-	default:
 	}
 	p.links[l] = struct{}{}
 	return true
