@@ -25,7 +25,7 @@ func TestAcceptance(t *testing.T) {
 			Topic: name,
 			New: func() (sink.Writer, func(), error) {
 				s := open(t, map[string]string{"name": name})
-				s.client = &faults{performer: s.client, fail: func(int64, *http.Request) *http.Response {
+				s.client = &refusing{performer: s.client, fail: func(int64, *http.Request) *http.Response {
 					if busy.Load() {
 						return answerOf(http.StatusTooManyRequests, `{"error":{"type":"es_rejected_execution_exception","reason":"full"}}`)
 					}

@@ -67,7 +67,7 @@ func appendAction(dst []byte, o *operation, id []byte, versioned bool) []byte {
 	} else {
 		dst = append(dst, `{"index":{"_index":`...)
 	}
-	dst = json.AppendString(dst, []byte(o.index.name))
+	dst = json.AppendString(dst, []byte(o.index.target))
 	dst = json.AppendString(append(dst, `,"_id":`...), id)
 	if versioned {
 		dst = strconv.AppendUint(append(dst, `,"version":`...), o.version, 10)
@@ -89,8 +89,10 @@ func (s *Sink) send(ctx context.Context, b *bulk, text []byte) error {
 	defer cancel()
 	// _source is of no interest in an answer, and the rest only where something
 	// went wrong.
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost,
-		"/_bulk?filter_path=errors,items.*.status,items.*.error&require_alias=false", bytes.NewReader(body.Bytes()))
+	// The server gives up before the client does: it says what an operation waits
+	// for, and nothing of a request that was given up happens later.
+	path := fmt.Sprintf("/_bulk?timeout=%dms&filter_path=errors,items.*.status,items.*.error", max(1, s.config.ReadTimeout.Milliseconds()/2))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, path, bytes.NewReader(body.Bytes()))
 	if err != nil {
 		return fmt.Errorf("building a bulk request: %w", err)
 	}
@@ -101,7 +103,7 @@ func (s *Sink) send(ctx context.Context, b *bulk, text []byte) error {
 	start := time.Now()
 	response, err := s.client.Perform(request)
 	if err != nil {
-		return fmt.Errorf("sending %d operations: %w", len(b.operations), err)
+		return fmt.Errorf("sending %d operations: %w", len(b.operations), s.unanswered(ctx, err))
 	}
 	defer response.Body.Close()
 	s.metrics.requests.Inc()
@@ -113,6 +115,14 @@ func (s *Sink) send(ctx context.Context, b *bulk, text []byte) error {
 	// transport may still be sending another one.
 	s.bodies.Put(body)
 	return nil
+}
+
+// unanswered says in words that there was no answer.
+func (s *Sink) unanswered(ctx context.Context, err error) error {
+	if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+		return fmt.Errorf("no answer within %v (read.timeout.ms): %w", s.config.ReadTimeout, err)
+	}
+	return err
 }
 
 // fill writes the request's body.
@@ -142,7 +152,10 @@ func (b *bulk) read(response *http.Response) error {
 	if response.StatusCode == http.StatusTooManyRequests || response.StatusCode >= 500 {
 		return fmt.Errorf("%w: %s", errBusy, refusal(response))
 	}
-	if response.StatusCode == http.StatusRequestEntityTooLarge && len(b.operations) == 1 {
+	if response.StatusCode == http.StatusRequestEntityTooLarge {
+		if len(b.operations) > 1 {
+			return fmt.Errorf("%w: %d operations are more than the cluster takes at a time: %s", errBusy, len(b.operations), refusal(response))
+		}
 		b.outcomes[0], b.reasons[0] = rejected, fmt.Errorf("the document is larger than the cluster takes: %s", refusal(response))
 		return nil
 	}
@@ -185,8 +198,10 @@ func classify(status int, deleting bool, kind, reason, cause string) (outcome, e
 		return done, nil
 	case status == http.StatusConflict:
 		return stale, nil
-	case status == http.StatusTooManyRequests, status >= 500, ofIndex(kind):
-		return pending, fmt.Errorf("%d %s: %s", status, kind, reason)
+	case ofIndex(kind) != "":
+		return pending, fmt.Errorf("%s: %d %s: %s", ofIndex(kind), status, kind, reason)
+	case status == http.StatusTooManyRequests, status >= 500:
+		return pending, fmt.Errorf("%w: %d %s: %s", errBusy, status, kind, reason)
 	}
 	if cause != "" && cause != reason {
 		reason += ": " + cause
@@ -194,14 +209,23 @@ func classify(status int, deleting bool, kind, reason, cause string) (outcome, e
 	return rejected, fmt.Errorf("%d %s: %s", status, kind, reason)
 }
 
-// ofIndex reports whether an item was refused for what its index is now, or for
-// what the user may do with it, and not for what the item is.
-func ofIndex(kind string) bool {
+// ofIndex says in words why an item was refused for what its index is now, or
+// for what the user may do with it, and not for what the item is, nor for how
+// many come; "" if it was not.
+func ofIndex(kind string) string {
 	switch kind {
-	case "cluster_block_exception", "index_not_found_exception", "index_closed_exception", "security_exception":
-		return true
+	case "cluster_block_exception":
+		return "the index is read-only or blocked, which is waited for"
+	case "index_not_found_exception", "invalid_index_name_exception": // the latter: see targetOf
+		return "the index is gone, and all that was in it: restore it, or write it anew with weirctl rebuild elasticsearch"
+	case "index_closed_exception":
+		return "the index is closed, until somebody opens it"
+	case "security_exception":
+		return "the user lacks the right to write to the index"
+	case "unavailable_shards_exception", "no_shard_available_action_exception":
+		return "the index has a shard that no node serves, which is waited for"
 	}
-	return false
+	return ""
 }
 
 // refusal is what a failed request answered, shortened.

@@ -11,8 +11,12 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
+
+	"go.uber.org/zap"
 
 	"github.com/weir-cdc/weir/internal/cdc"
 	"github.com/weir-cdc/weir/internal/sink"
@@ -20,8 +24,9 @@ import (
 
 // index is one concrete index that the sink writes to.
 type index struct {
-	name string // the concrete index
-	hash uint64 // of name
+	name   string // the concrete index
+	target string // the alias that operations name in its place (see targetOf)
+	hash   uint64 // of name
 
 	mu      sync.Mutex
 	domains map[string]string             // topic → version domain, as _meta has it
@@ -98,45 +103,76 @@ type unusable struct{ error }
 
 func (u *unusable) Unwrap() error { return u.error }
 
+// targetOf is the alias that operations on an index go to. A name that an index
+// cannot have, for its upper case, is never created by an operation: where the
+// index is gone, a bulk request would make one of its name, without mapping,
+// settings and readers' alias, and so would a versioned delete alone. Nothing in
+// a request switches that off.
+func targetOf(concrete string) string { return concrete + ".Weir" }
+
 // openIndex decides which concrete index a name stands for, and creates it
 // where there is none.
 func (s *Sink) openIndex(ctx context.Context, name string) (*index, error) {
-	concrete := name
-	if s.config.Alias {
-		plain, err := s.isConcrete(ctx, name)
-		if err != nil {
-			return nil, err
-		}
-		if plain && s.config.Generation != 0 {
-			return nil, &unusable{fmt.Errorf("index %s has the name that an alias would have, so it cannot be rebuilt behind one: remove it, or write to another name with topic.to.external.resource.mapping", name)}
-		}
-		if !plain {
-			concrete = name + suffix(s.generation)
-		}
-	}
-	alias := ""
-	if concrete != name && s.config.Generation == 0 {
-		alias = name
-	}
-	x := &index{name: concrete, hash: maphash.String(s.seed, concrete), mapped: map[*cdc.Schema]bool{}}
-	if err := s.load(ctx, x); err == nil || !errors.Is(err, errNotFound) {
-		return x, err
-	}
-	if err := s.createIndex(ctx, concrete, alias); err != nil {
+	concrete, err := s.concrete(ctx, name)
+	if err != nil {
 		return nil, err
 	}
-	return x, s.load(ctx, x)
+	x := &index{name: concrete, mapped: map[*cdc.Schema]bool{}}
+	err = s.load(ctx, x)
+	if errors.Is(err, errNotFound) {
+		alias := ""
+		if concrete != name && s.config.Generation == 0 {
+			alias = name
+		}
+		s.log.Info("creating an index", zap.String("index", concrete))
+		if err = s.createIndex(ctx, concrete, alias); err == nil {
+			err = s.load(ctx, x)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	x.hash = maphash.String(s.seed, x.name)
+	if x.target == "" {
+		x.target = targetOf(x.name)
+		err = s.call(ctx, http.MethodPut, "/"+url.PathEscape(x.name)+"/_alias/"+url.PathEscape(x.target), map[string]any{"is_hidden": true}, nil)
+	}
+	return x, err
 }
 
-// isConcrete reports whether name is an index, and not an alias or nothing.
-func (s *Sink) isConcrete(ctx context.Context, name string) (bool, error) {
+// concrete is the index that is written to for a name: of the generation, where
+// readers have an alias, or what has the name already.
+func (s *Sink) concrete(ctx context.Context, name string) (string, error) {
+	behind, err := s.behind(ctx, name)
+	if err != nil {
+		return "", err
+	}
+	if slices.Contains(behind, name) {
+		if s.config.Alias && s.config.Generation != 0 {
+			return "", &unusable{fmt.Errorf("index %s has the name that an alias would have, so it cannot be rebuilt behind one: remove it, or write to another name with topic.to.external.resource.mapping", name)}
+		}
+		return name, nil
+	}
+	if !s.config.Alias {
+		return name, nil
+	}
+	for _, other := range behind {
+		if _, err := strconv.Atoi(strings.TrimPrefix(other, name+"-g")); err != nil {
+			return "", &unusable{fmt.Errorf("%s is an alias of the index %s, which Weir did not make, and readers would see both: remove the alias, or write to that index with topic.to.external.resource.mapping or index.alias=false", name, other)}
+		}
+	}
+	return name + suffix(s.generation), nil
+}
+
+// behind lists the indexes that a name stands for: itself, those of an alias,
+// or none.
+func (s *Sink) behind(ctx context.Context, name string) ([]string, error) {
 	var found map[string]stdjson.RawMessage
 	err := s.call(ctx, http.MethodGet, "/"+url.PathEscape(name)+"?features=aliases&ignore_unavailable=true&allow_no_indices=true&filter_path=*.aliases", nil, &found)
-	if errors.Is(err, errNotFound) {
-		return false, nil
+	if err != nil && !errors.Is(err, errNotFound) {
+		return nil, err
 	}
-	_, concrete := found[name]
-	return concrete, err
+	return slices.Sorted(maps.Keys(found)), nil
 }
 
 // createIndex creates an index; one that another process just created is as
@@ -149,12 +185,14 @@ func (s *Sink) createIndex(ctx context.Context, name, alias string) error {
 	if s.config.Replicas >= 0 {
 		settings["number_of_replicas"] = s.config.Replicas
 	}
+	aliases := map[string]any{targetOf(name): map[string]any{"is_hidden": true}}
+	if alias != "" {
+		aliases[alias] = map[string]any{}
+	}
 	body := map[string]any{
 		"settings": map[string]any{"index": settings},
 		"mappings": map[string]any{"_meta": map[string]any{"weir": s.meta(nil)}},
-	}
-	if alias != "" {
-		body["aliases"] = map[string]any{alias: map[string]any{}}
+		"aliases":  aliases,
 	}
 	err := s.call(ctx, http.MethodPut, "/"+url.PathEscape(name), body, nil)
 	var refused *statusError
@@ -171,9 +209,12 @@ func (s *Sink) meta(domains map[string]string) meta {
 	return meta{Format: metaFormat, Connector: s.config.Name, Generation: s.generation, Domains: domains}
 }
 
-// load reads what an index holds: its fields and _meta.
+// load reads what an index holds: its fields, _meta, and whether it has the
+// alias that operations go to. Where the name is an alias of one index, it is
+// that one.
 func (s *Sink) load(ctx context.Context, x *index) error {
 	var found map[string]struct {
+		Aliases  map[string]stdjson.RawMessage `json:"aliases"`
 		Mappings struct {
 			Meta struct {
 				Weir *meta `json:"weir"`
@@ -181,19 +222,26 @@ func (s *Sink) load(ctx context.Context, x *index) error {
 			Properties map[string]stdjson.RawMessage `json:"properties"`
 		} `json:"mappings"`
 	}
-	if err := s.call(ctx, http.MethodGet, "/"+url.PathEscape(x.name)+"/_mapping", nil, &found); err != nil {
+	if err := s.call(ctx, http.MethodGet, "/"+url.PathEscape(x.name)+"?features=aliases,mappings", nil, &found); err != nil {
 		return err
 	}
-	m := found[x.name].Mappings
-	x.domains, x.fields = map[string]string{}, m.Properties
+	if len(found) != 1 {
+		return &unusable{fmt.Errorf("%s is an alias of %d indexes, and can stand for one only: remove the alias, or write to one of them with topic.to.external.resource.mapping", x.name, len(found))}
+	}
+	for name, f := range found {
+		x.name, x.fields, x.domains = name, f.Mappings.Properties, map[string]string{}
+		if _, ok := f.Aliases[targetOf(name)]; ok {
+			x.target = targetOf(name)
+		}
+		if w := f.Mappings.Meta.Weir; w != nil {
+			if w.Format > metaFormat {
+				return fmt.Errorf("index %s was written by a newer version of Weir (format %d, this one knows %d)", x.name, w.Format, metaFormat)
+			}
+			maps.Copy(x.domains, w.Domains)
+		}
+	}
 	if x.fields == nil {
 		x.fields = map[string]stdjson.RawMessage{}
-	}
-	if w := m.Meta.Weir; w != nil {
-		if w.Format > metaFormat {
-			return fmt.Errorf("index %s was written by a newer version of Weir (format %d, this one knows %d)", x.name, w.Format, metaFormat)
-		}
-		maps.Copy(x.domains, w.Domains)
 	}
 	return nil
 }

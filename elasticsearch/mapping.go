@@ -37,7 +37,7 @@ func (s *Sink) mapSchema(ctx context.Context, x *index, schema *cdc.Schema) erro
 		body := map[string]any{"properties": missing}
 		err := s.call(ctx, http.MethodPut, "/"+url.PathEscape(x.name)+"/_mapping", body, nil)
 		var refused *statusError
-		if errors.As(err, &refused) && refused.status == http.StatusBadRequest {
+		if errors.As(err, &refused) && refused.status == http.StatusBadRequest && ofIndex(refused.kind) == "" {
 			return &unusable{fmt.Errorf("the index %s does not take the fields of schema %s: %s", x.name, schema.Name, refused.reason)}
 		}
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/weir-cdc/weir/internal/cdc"
 	"github.com/weir-cdc/weir/internal/config"
 	"github.com/weir-cdc/weir/internal/sink"
 )
@@ -16,7 +17,7 @@ func TestRejectedSuccessor(t *testing.T) {
 	s, name := open(t, map[string]string{"max.retries": "0"}), indexName(t)
 	mustWrite(t, s, row(name, 1, 1, "Rome"))
 	const no = `{"errors":true,"items":[{"index":{"status":400,"error":{"type":"mapper_parsing_exception","reason":"no"}}}]}`
-	s.client = &faults{performer: s.client, fail: func(n int64, _ *http.Request) *http.Response {
+	s.client = &refusing{performer: s.client, fail: func(n int64, _ *http.Request) *http.Response {
 		if n <= 2 {
 			return answerOf(200, no)
 		}
@@ -37,7 +38,7 @@ func TestRejectedSuccessor(t *testing.T) {
 func TestDocumentTooLarge(t *testing.T) {
 	s, name := open(t, nil), indexName(t)
 	mustWrite(t, s, row(name, 100, 1, "Rome"))
-	s.client = &faults{performer: s.client, fail: func(_ int64, r *http.Request) *http.Response {
+	s.client = &refusing{performer: s.client, fail: func(_ int64, r *http.Request) *http.Response {
 		if r.ContentLength > 400 {
 			return answerOf(http.StatusRequestEntityTooLarge, "")
 		}
@@ -62,7 +63,7 @@ func TestRefusedForTheIndex(t *testing.T) {
 		want   outcome
 	}{
 		{403, "security_exception", pending}, {403, "cluster_block_exception", pending}, {400, "index_closed_exception", pending},
-		{404, "index_not_found_exception", pending}, {400, "mapper_parsing_exception", rejected},
+		{404, "index_not_found_exception", pending}, {400, "invalid_index_name_exception", pending}, {503, "unavailable_shards_exception", pending}, {400, "mapper_parsing_exception", rejected},
 	} {
 		if got, _ := classify(c.status, false, c.kind, "", ""); got != c.want {
 			t.Errorf("%d %s is %d; want %d", c.status, c.kind, got, c.want)
@@ -78,5 +79,101 @@ func TestNoPasswordInErrors(t *testing.T) {
 	}
 	if err == nil || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("the error is %v", err)
+	}
+}
+
+// TestIndexGone: an index that is deleted under the sink is not made again by
+// what is written to it, neither by a document nor by a versioned delete, for
+// it would lack mapping, settings and alias. The sink waits and says so.
+func TestIndexGone(t *testing.T) {
+	s, name := open(t, map[string]string{"max.retries": "0"}), indexName(t)
+	mustWrite(t, s, row(name, 1, 1, "Rome"))
+	ask(t, "DELETE", "/"+name+"-g1", "")
+	for what, r := range map[string]*cdc.Record{"a document": row(name, 2, 2, "Oslo"), "a delete": gone(name, 1, 2)} {
+		err := write(t, s, r)
+		var rejected *sink.Rejected
+		if err == nil || errors.As(err, &rejected) || !strings.Contains(err.Error(), "the index is gone") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if found := ask(t, "GET", "/"+name+"*?expand_wildcards=all", ""); len(found) != 0 {
+		t.Errorf("there is %v", found)
+	}
+	mustWrite(t, open(t, nil), row(name, 1, 1, "Rome")) // a sink that starts makes it
+	mustWrite(t, s, row(name, 2, 2, "Oslo"))            // and the other one goes on
+	if got := source(t, name, "2"); got["city"] != "Oslo" {
+		t.Errorf("document 2 is %v", got)
+	}
+}
+
+// TestAliasInItsPlace: a name that is the alias of somebody's index is not given
+// a second index, which readers would see beside it.
+func TestAliasInItsPlace(t *testing.T) {
+	name := indexName(t)
+	ask(t, "PUT", "/"+name+"-old", `{"aliases":{"`+name+`":{}}}`)
+	var rejected *sink.Rejected
+	if err := write(t, open(t, nil), row(name, 1, 1, "Rome")); !errors.As(err, &rejected) || !strings.Contains(err.Error(), "alias of the index "+name+"-old") {
+		t.Errorf("behind an alias: %v", err)
+	}
+	through := map[string]string{"index.alias": "false"}
+	mustWrite(t, open(t, through), row(name, 1, 2, "Oslo"))
+	if got := source(t, name+"-old", "1"); got["city"] != "Oslo" {
+		t.Errorf("through the alias: %v", got)
+	}
+	ask(t, "PUT", "/"+name+"-older", `{"aliases":{"`+name+`":{}}}`)
+	if err := write(t, open(t, through), row(name, 1, 3, "Bern")); !errors.As(err, &rejected) || !strings.Contains(err.Error(), "alias of 2 indexes") {
+		t.Errorf("through an alias of two: %v", err)
+	}
+}
+
+// TestBlockedIndex: an index that is read-only, or closed, is waited for with
+// the reason, makes no requests smaller, and is written to when that ends.
+func TestBlockedIndex(t *testing.T) {
+	s, name := open(t, map[string]string{"max.retries": "1"}), indexName(t)
+	mustWrite(t, s, row(name, 1, 1, "Rome"))
+	version := uint64(1)
+	for _, c := range []struct{ begin, body, end, endBody, want string }{
+		{"PUT _settings", `{"index.blocks.read_only_allow_delete":true}`, "PUT _settings", `{"index.blocks.read_only_allow_delete":null}`, "the index is read-only"},
+		{"PUT _settings", `{"index.blocks.read_only":true}`, "PUT _settings", `{"index.blocks.read_only":null}`, "the index is read-only"},
+		{"POST _close", "", "POST _open", "", "the index is closed"},
+	} {
+		do := func(what, body string) {
+			method, path, _ := strings.Cut(what, " ")
+			ask(t, method, "/"+name+"-g1/"+path, body)
+		}
+		version++
+		batch := []*cdc.Record{row(name, 1, version, "Oslo"), gone(name, 2, version), row(name, 3, version, "Bern")}
+		do(c.begin, c.body)
+		err := write(t, s, batch...)
+		var rejected *sink.Rejected
+		if err == nil || errors.As(err, &rejected) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s %s: %v", c.begin, c.body, err)
+		}
+		if s.limit != s.config.BatchSize {
+			t.Errorf("%s %s: requests have %d operations", c.begin, c.body, s.limit)
+		}
+		do(c.end, c.endBody)
+		mustWrite(t, s, batch...)
+	}
+}
+
+// TestTooManyFields: a schema that the index has no room for is rejected with
+// the server's words, and another one is written.
+func TestTooManyFields(t *testing.T) {
+	s, name := open(t, nil), indexName(t)
+	ask(t, "PUT", "/"+name, `{"settings":{"index.mapping.total_fields.limit":12}}`)
+	mustWrite(t, s, row(name, 1, 1, "Rome"))
+	wide := row(name, 2, 2, "Oslo")
+	schema := valueSchema
+	for _, field := range []string{"a", "b", "c", "d", "e", "f"} {
+		schema = schema.With(cdc.Field{Name: field, Type: cdc.Text, Optional: true})
+	}
+	wide.Value.Reset(schema)
+	var rejected *sink.Rejected
+	if err := write(t, s, wide, row(name, 3, 3, "Bern")); !errors.As(err, &rejected) || len(rejected.Items) != 1 || rejected.Items[0].Index != 0 || !strings.Contains(err.Error(), "Limit of total fields") {
+		t.Errorf("the batch: %v", err)
+	}
+	if got := source(t, name, "3"); got["city"] != "Bern" {
+		t.Errorf("document 3 is %v", got)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"hash/maphash"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -276,15 +277,23 @@ func (s *Sink) round(ctx context.Context, b *batch, open []*operation) ([]*opera
 	group.Wait()
 	var still []*operation
 	var reason error
+	taken := true
 	for i := range bulks {
 		left, why := s.settle(b, &bulks[i], failures[i])
 		still = append(still, left...)
 		if why != nil {
 			reason = why
 		}
+		taken = taken && failures[i] == nil && !bulks[i].busy()
 	}
-	s.adapt(reason == nil, len(bulks[0].operations))
+	s.adapt(taken, len(bulks[0].operations))
 	return still, reason
+}
+
+// busy reports whether the cluster refused an operation for how much comes. What
+// is wrong with one index is no reason for smaller requests to the others.
+func (b *bulk) busy() bool {
+	return slices.ContainsFunc(b.reasons, func(err error) bool { return errors.Is(err, errBusy) })
 }
 
 // cut makes bulks of operations, by count and bytes.

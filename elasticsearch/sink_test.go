@@ -276,15 +276,15 @@ func TestPlainIndex(t *testing.T) {
 	}
 }
 
-// faults is a cluster that refuses some requests, in front of the real one.
-type faults struct {
+// refusing is a cluster that refuses some requests, in front of the real one.
+type refusing struct {
 	performer
 	fail  func(n int64, r *http.Request) *http.Response
 	calls atomic.Int64
 }
 
 // Perform answers with a fault, or asks the real cluster.
-func (f *faults) Perform(r *http.Request) (*http.Response, error) {
+func (f *refusing) Perform(r *http.Request) (*http.Response, error) {
 	if strings.HasPrefix(r.URL.Path, "/_bulk") {
 		if response := f.fail(f.calls.Add(1), r); response != nil {
 			return response, nil
@@ -308,7 +308,7 @@ func TestBusyItems(t *testing.T) {
 	s, name := open(t, map[string]string{"max.in.flight.requests": "1"}), indexName(t)
 	mustWrite(t, s, row(name, 100, 1, "Rome")) // the index exists
 	var sizes []int
-	f := &faults{performer: s.client, fail: func(n int64, r *http.Request) *http.Response {
+	f := &refusing{performer: s.client, fail: func(n int64, r *http.Request) *http.Response {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			t.Error(err)
@@ -339,7 +339,7 @@ func TestBusyItems(t *testing.T) {
 // reason, to be tried again later.
 func TestGivesBack(t *testing.T) {
 	s, name := open(t, map[string]string{"max.retries": "1"}), indexName(t)
-	s.client = &faults{performer: s.client, fail: func(int64, *http.Request) *http.Response {
+	s.client = &refusing{performer: s.client, fail: func(int64, *http.Request) *http.Response {
 		return answerOf(503, `{"error":{"type":"unavailable","reason":"no shard"}}`)
 	}}
 	err := write(t, s, row(name, 1, 1, "Rome"))
@@ -356,7 +356,7 @@ func TestOneOperationAtATime(t *testing.T) {
 	mustWrite(t, s, row(name, 100, 1, "Rome"))
 	held, release := make(chan struct{}), make(chan struct{})
 	var sent atomic.Int64
-	s.client = &faults{performer: s.client, fail: func(n int64, _ *http.Request) *http.Response {
+	s.client = &refusing{performer: s.client, fail: func(n int64, _ *http.Request) *http.Response {
 		sent.Add(1)
 		if n == 1 {
 			close(held)
