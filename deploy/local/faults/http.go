@@ -101,8 +101,8 @@ func (h *HTTP) Count(a Action) int {
 	return h.counts[a]
 }
 
-// Quiet returns when the target has answered all that was forwarded to it, also
-// for clients that are gone.
+// Quiet returns when no request is under way, neither here nor at the target,
+// those of clients that are gone included.
 func (h *HTTP) Quiet(ctx context.Context) error {
 	h.mu.Lock()
 	if h.under == 0 {
@@ -134,6 +134,8 @@ func (h *HTTP) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		cut(w)
 		return
 	}
+	h.begin()
+	defer h.done()
 	q := &Request{Request: r, Payload: payload}
 	f := h.faultOf(q)
 	awaited := r.Context()
@@ -205,8 +207,6 @@ func (h *HTTP) faultOf(q *Request) Fault {
 // forward sends a request on and returns the target's whole answer. It does not
 // end with the client: a server that has read a request does what it says, too.
 func (h *HTTP) forward(q *Request) (*Answer, error) {
-	h.begin()
-	defer h.done()
 	out := h.outgoing(q)
 	response, err := h.transport.RoundTrip(out)
 	if err != nil {
@@ -258,8 +258,6 @@ func (h *HTTP) outgoing(q *Request) *http.Request {
 // forwardPart sends the head and n bytes of the body of a request, and closes
 // the connection.
 func (h *HTTP) forwardPart(q *Request, n int) error {
-	h.begin()
-	defer h.done()
 	out := h.outgoing(q)
 	to, err := new(net.Dialer).DialContext(h.ctx, "tcp", out.URL.Host)
 	if err != nil {
