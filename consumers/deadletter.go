@@ -2,6 +2,7 @@ package consumers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -25,7 +26,11 @@ type deadLetters struct {
 	mu     lock // held over the making of the topic
 	client *kgo.Client
 	ready  bool // the topic exists
+	closed bool
 }
+
+// errLettersClosed is for a worker that was abandoned and outlives its runner.
+var errLettersClosed = errors.New("writing dead letters: the sink has stopped")
 
 // headerPrefix begins the names of the headers that Kafka Connect adds.
 const headerPrefix = "__connect.errors."
@@ -78,6 +83,9 @@ func (d *deadLetters) letter(f *failure) *kgo.Record {
 func (d *deadLetters) connect(ctx context.Context) (*kgo.Client, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.closed {
+		return nil, errLettersClosed
+	}
 	if d.client == nil {
 		opts, err := d.options()
 		if err != nil {
@@ -139,10 +147,11 @@ func (d *deadLetters) create(ctx context.Context) error {
 	return nil
 }
 
-// close ends the connection; records that were acknowledged stay.
+// close ends the connection for good; records that were acknowledged stay.
 func (d *deadLetters) close() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.closed = true
 	if d.client != nil {
 		d.client.Close()
 		d.client = nil

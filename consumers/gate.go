@@ -201,7 +201,7 @@ type verdict uint8
 const (
 	applied verdict = iota
 	again           // not applied, and cannot come later: the same commit may be sent again
-	moved           // the same, after finding the coordinator anew
+	moved           // not applied, or before all that is sent later: again, after finding the coordinator anew
 	fenced          // the member is out for good
 	unknown         // it may still arrive
 	refused         // a person has to act

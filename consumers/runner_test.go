@@ -263,3 +263,18 @@ func TestPauseAndResume(t *testing.T) {
 	}
 	caughtUp(t, r, 3)
 }
+
+// TestLettersEndWithTheirRunner: a worker that was abandoned and has a letter to
+// write does not connect again.
+func TestLettersEndWithTheirRunner(t *testing.T) {
+	_, addr := fake(t, "t")
+	r := setup{addr: addr, writer: newTarget(), properties: map[string]string{"topics": "t", "errors.tolerance": "all"}}.build(t)
+	letter := []failure{{flat("t", 0, 1, 1), stagePut, errors.New("no room for it")}}
+	if err := r.letters.send(context.Background(), letter); err != nil {
+		t.Fatal(err)
+	}
+	r.letters.close()
+	if err := r.letters.send(context.Background(), letter); !errors.Is(err, errLettersClosed) || r.letters.client != nil {
+		t.Errorf("got %v", err)
+	}
+}
