@@ -5,17 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math/rand/v2"
-	"net"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -41,167 +37,16 @@ type broken struct {
 
 // chaos is the world of one seed.
 type chaos struct {
+	*dice
 	seed    uint64
 	broken  broken
-	brokers []string
-	dial    func(ctx context.Context, network, addr string) (net.Conn, error)
+	brokers *brokers
 	store   *objects
 	stop    chan struct{}
 	wg      sync.WaitGroup
 
 	mu    sync.Mutex
-	rng   *rand.Rand
-	calm  bool
 	procs []*chaosProc
-	stats map[string]int
-}
-
-func (w *chaos) count(what string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.stats[what]++
-}
-
-// chance is true with probability p while chaos lasts.
-func (w *chaos) chance(p float64) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return !w.calm && w.rng.Float64() < p
-}
-
-func (w *chaos) between(lo, hi time.Duration) time.Duration {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return lo + time.Duration(w.rng.Int64N(int64(hi-lo)))
-}
-
-func (w *chaos) intn(n int) int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.rng.IntN(n)
-}
-
-// objects is an object store: atomic writes by name. It checks at every write
-// that no object changes and no offset is in two.
-type objects struct {
-	mu    sync.Mutex
-	rng   *rand.Rand
-	calm  bool
-	all   map[string]string
-	home  map[string]string // "partition/offset" → object
-	bad   []string
-	late  sync.WaitGroup
-	again int
-}
-
-var errPut = errors.New("the write failed")
-
-// put may fail, fail but be done, or be done much later.
-func (s *objects) put(name, body string) error {
-	s.mu.Lock()
-	took := time.Duration(5+s.rng.IntN(800)) * time.Millisecond
-	late := time.Duration(2000+s.rng.IntN(58000)) * time.Millisecond
-	dice := s.rng.Float64()
-	if s.rng.IntN(20) == 0 {
-		took *= 10
-	}
-	if s.calm {
-		took, dice = 10*time.Millisecond, 1
-	}
-	s.mu.Unlock()
-	time.Sleep(took)
-	switch {
-	case dice < 0.10:
-		return errPut
-	case dice < 0.17:
-		s.apply(name, body)
-		return errPut
-	case dice < 0.22:
-		s.late.Add(1)
-		time.AfterFunc(late, func() {
-			defer s.late.Done()
-			s.apply(name, body)
-		})
-		return errPut
-	}
-	s.apply(name, body)
-	return nil
-}
-
-func (s *objects) apply(name, body string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if old, ok := s.all[name]; ok {
-		s.again++
-		if old != body {
-			s.bad = append(s.bad, fmt.Sprintf("object %s changed: %q to %q", name, old, body))
-		}
-	}
-	s.all[name] = body
-	part, _, _ := strings.Cut(name, "/")
-	for _, offset := range strings.Fields(body) {
-		at := part + "/" + offset
-		if home, ok := s.home[at]; ok && home != name {
-			s.bad = append(s.bad, fmt.Sprintf("offset %s is in %s and in %s", at, home, name))
-		}
-		s.home[at] = name
-	}
-}
-
-func (s *objects) fail(format string, a ...any) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.bad = append(s.bad, fmt.Sprintf(format, a...))
-}
-
-func (s *objects) failures() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.bad)
-}
-
-// missing lists offsets that are not in exactly one object, from the objects.
-func (s *objects) missing(part int) (missing, twice []int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	count := make([]int, chaosRecords)
-	for name, body := range s.all {
-		if !strings.HasPrefix(name, strconv.Itoa(part)+"/") {
-			continue
-		}
-		for _, offset := range strings.Fields(body) {
-			i, _ := strconv.Atoi(offset)
-			count[i]++
-		}
-	}
-	for i, n := range count {
-		if n == 0 {
-			missing = append(missing, i)
-		} else if n > 1 {
-			twice = append(twice, i)
-		}
-	}
-	return missing, twice
-}
-
-// taken is a record as a writer keeps it.
-type taken struct {
-	offset int64
-	hour   int
-	epoch  int32
-}
-
-// render names the objects of a range by its committed start and the records.
-func render(part int32, start int64, records []taken) map[string]string {
-	by := map[int][]string{}
-	for _, r := range records {
-		by[r.hour] = append(by[r.hour], strconv.FormatInt(r.offset, 10))
-	}
-	out := map[string]string{}
-	for hour, offsets := range by {
-		out[fmt.Sprintf("%d/%012d/h%02d", part, start, hour)] = strings.Join(offsets, " ")
-	}
-	return out
 }
 
 // intents is the protocol of a range writer over a lease: the start a is
@@ -251,14 +96,10 @@ func (i *intents) complete(ctx context.Context, epoch int32) error {
 
 // chaosProc is one incarnation of a writer process.
 type chaosProc struct {
+	*process
 	w     *chaos
-	name  string
-	net   *chaosNet
-	step  valve // of the workers; the network has its own
 	gate  *gate
 	cl    *kgo.Client
-	ctx   context.Context
-	kill  context.CancelFunc
 	tasks sync.WaitGroup
 
 	mu   sync.Mutex
@@ -272,7 +113,7 @@ type chaosBuffer struct {
 }
 
 func (w *chaos) start(name string) *chaosProc {
-	p := &chaosProc{w: w, name: name, bufs: map[*Lease]*chaosBuffer{}, net: newChaosNet(w.dial)}
+	p := &chaosProc{w: w, bufs: map[*Lease]*chaosBuffer{}, process: newProcess(w.dice, name, chaosSession, newChaosNet(w.brokers.dial))}
 	p.gate = newGate("g", chaosSession*2/3, kgo.NewOffset().AtStart())
 	if w.broken.noBurn {
 		p.gate.judge = func(err error) verdict {
@@ -282,9 +123,8 @@ func (w *chaos) start(name string) *chaosProc {
 			return moved
 		}
 	}
-	p.ctx, p.kill = context.WithCancel(context.Background())
 	opts := append(p.gate.options(),
-		kgo.SeedBrokers(w.brokers...), kgo.ConsumeTopics("t"), kgo.Dialer(p.net.Dial), kgo.ClientID(name),
+		kgo.SeedBrokers(w.brokers.ListenAddrs()...), kgo.ConsumeTopics("t"), kgo.Dialer(p.net.Dial), kgo.ClientID(name),
 		kgo.SessionTimeout(chaosSession), kgo.HeartbeatInterval(chaosSession/6), kgo.RebalanceTimeout(chaosSession),
 		kgo.RequestTimeoutOverhead(chaosSession/2), kgo.FetchMaxWait(500*time.Millisecond), kgo.MetadataMinAge(100*time.Millisecond),
 		kgo.RetryTimeout(chaosSession), kgo.MaxConcurrentFetches(3), kgo.FetchMaxPartitionBytes(2000), kgo.Balancers(kgo.StickyBalancer()))
@@ -292,55 +132,8 @@ func (w *chaos) start(name string) *chaosProc {
 	if p.cl, err = kgo.NewClient(opts...); err != nil {
 		panic(err)
 	}
-	p.net.setHook(p.wire)
+	p.rejoin = p.cl.ForceRebalance
 	return p
-}
-
-func (p *chaosProc) live() bool { return p.ctx.Err() == nil }
-
-// at is a step: the process may freeze there whole, or this goroutine alone, or
-// it crashes.
-func (p *chaosProc) at() {
-	w := p.w
-	switch {
-	case w.chance(0.02):
-		w.count("freezes")
-		p.net.valve.shut()
-		p.step.shut()
-		time.AfterFunc(w.between(chaosSession/4, 4*chaosSession), func() { p.net.valve.open(); p.step.open() })
-	case w.chance(0.04):
-		w.count("stalls")
-		time.Sleep(w.between(chaosSession/4, 5*chaosSession))
-	case w.chance(0.02):
-		w.count("crashes")
-		p.kill()
-		p.net.crash()
-	}
-	p.step.pass()
-}
-
-// wire makes the network bad for the connection that carries a request.
-func (p *chaosProc) wire(c *chaosConn, key int16) {
-	const joinGroup, syncGroup, offsetCommit = 11, 14, 8
-	w := p.w
-	switch {
-	case key == joinGroup && w.chance(0.06): // held back until the member is out
-		c.delayWrites(w.between(chaosSession/2, 4*chaosSession))
-	case key == syncGroup && w.chance(0.08):
-		c.holdReads(w.between(chaosSession/60, chaosSession/3))
-	case key != offsetCommit:
-	case w.chance(0.04):
-		w.count("commit answers lost")
-		c.loseAnswers(w.between(chaosSession/12, chaosSession/3))
-	case w.chance(0.06):
-		w.count("commits delayed")
-		c.delayWrites(w.between(chaosSession/6, 7*chaosSession))
-	case w.chance(0.04): // and the client rejoins on its own meanwhile
-		c.delayWrites(w.between(chaosSession/60, chaosSession/3))
-		go p.cl.ForceRebalance()
-	case w.chance(0.02):
-		p.net.cut()
-	}
 }
 
 // run polls until the process is killed or its client is burnt.
@@ -412,7 +205,7 @@ func (p *chaosProc) work(l *intents, b *chaosBuffer) {
 			}
 		}
 		files := render(l.Partition(), l.base, cut)
-		p.at()
+		p.at("before the intent")
 		if w.broken.uploadFirst {
 			p.upload(files)
 		}
@@ -421,11 +214,11 @@ func (p *chaosProc) work(l *intents, b *chaosBuffer) {
 		} else if l.intend(p.ctx, end) != nil {
 			return
 		}
-		p.at()
+		p.at("before the files")
 		if !p.upload(files) {
 			return
 		}
-		p.at()
+		p.at("after the files")
 		if !p.live() {
 			return
 		}
@@ -490,7 +283,7 @@ func (p *chaosProc) cut(l *intents, b *chaosBuffer) (cut []taken, ok bool) {
 func (p *chaosProc) upload(files map[string]string) bool {
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		for {
-			p.at()
+			p.at("before a file")
 			if !p.live() {
 				return false
 			}
@@ -516,8 +309,7 @@ func (w *chaos) slot(i int) {
 		w.mu.Lock()
 		w.procs = append(w.procs, p)
 		w.mu.Unlock()
-		w.wg.Add(1)
-		go w.fate(p, w.between(chaosSession, chaosLasts))
+		w.wg.Go(func() { p.fate(w.between(chaosSession, chaosLasts), p.gate.dead, w.stop) })
 		p.run()
 		if err := p.gate.err(); err != nil {
 			w.count("clients burnt")
@@ -533,32 +325,6 @@ func (w *chaos) slot(i int) {
 			p.kill()
 		}()
 		time.Sleep(w.between(10*time.Millisecond, chaosSession))
-	}
-}
-
-// fate is how an incarnation ends: killed, left, or at the end of the test.
-func (w *chaos) fate(p *chaosProc, life time.Duration) {
-	defer w.wg.Done()
-	t := time.NewTimer(life)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		if w.chance(0.6) {
-			w.count("crashes")
-			p.kill()
-			p.net.crash()
-		} else if w.chance(0.8) {
-			w.count("leaves")
-			p.kill()
-		}
-	case <-p.gate.dead:
-	case <-p.ctx.Done():
-	}
-	select {
-	case <-p.gate.dead:
-	case <-p.ctx.Done():
-	case <-w.stop:
-		p.kill()
 	}
 }
 
@@ -581,11 +347,10 @@ func (w *chaos) feed(cl *kgo.Client) {
 
 // play runs the seed and returns what went wrong.
 func (w *chaos) play(t testing.TB) []string {
-	w.rng = rand.New(rand.NewPCG(w.seed, 1))
-	w.stats = map[string]int{}
 	w.stop = make(chan struct{})
-	w.store = &objects{all: map[string]string{}, home: map[string]string{}, rng: rand.New(rand.NewPCG(w.seed, 2))}
-	cl, err := kgo.NewClient(kgo.SeedBrokers(w.brokers...), kgo.Dialer(w.dial), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.MaxBufferedRecords(100000))
+	w.store = newObjects(w.dice, time.Minute)
+	w.brokers.witness.durable = w.store.has
+	cl, err := kgo.NewClient(kgo.SeedBrokers(w.brokers.ListenAddrs()...), kgo.Dialer(w.brokers.dial), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.MaxBufferedRecords(100000))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -595,31 +360,44 @@ func (w *chaos) play(t testing.TB) []string {
 	for i := range chaosWriters {
 		go w.slot(i)
 	}
+	w.wg.Go(func() { w.brokers.weather(w.dice, "g", "t", chaosSession) })
+	w.wg.Go(func() { rebalances(w.dice, chaosSession, w.members) })
 	time.Sleep(chaosLasts)
-	w.mu.Lock()
-	w.calm = true
-	w.mu.Unlock()
-	w.store.mu.Lock()
-	w.store.calm = true
-	w.store.mu.Unlock()
+	w.settleDown()
 	w.settle(t, cl)
 	time.Sleep(10*time.Second + 7*chaosSession) // whatever is on its way may arrive
 	close(w.stop)
 	w.wg.Wait()
-	w.store.late.Wait()
+	w.store.waiting.Wait()
 	time.Sleep(8 * chaosSession)
-	if bad := w.store.failures(); len(bad) > 0 {
-		return bad
+	return w.judge(t, cl)
+}
+
+// members are the processes so far.
+func (w *chaos) members() (out []*process) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, p := range w.procs {
+		out = append(out, p.process)
 	}
-	for part := range chaosPartitions {
-		if missing, twice := w.store.missing(part); len(missing)+len(twice) > 0 {
-			w.store.fail("partition %d: missing %v, twice %v", part, missing, twice)
+	return out
+}
+
+// judge counts every record, and asks the witness.
+func (w *chaos) judge(t testing.TB, cl *kgo.Client) []string {
+	counts, expect := w.store.counts(), map[string]bool{}
+	for part := range int32(chaosPartitions) {
+		for offset := range int64(chaosRecords) {
+			expect[at(part, offset)] = true
+			if n := counts[at(part, offset)]; n != 1 {
+				w.store.fail("record %s is in %d objects", at(part, offset), n)
+			}
 		}
 	}
 	if !w.done(t, cl) {
 		w.store.fail("what was committed went back")
 	}
-	return w.store.failures()
+	return append(w.store.failures(), w.brokers.witness.judge(expect)...)
 }
 
 // done reports whether every partition is committed to its end.
@@ -656,49 +434,32 @@ func (w *chaos) nudge() {
 	defer w.mu.Unlock()
 	for _, p := range w.procs {
 		if p.live() && p.gate.err() == nil {
-			w.stats["nudges"]++
+			w.count("nudges")
 			p.kill()
 			return
 		}
 	}
 }
 
-// chaosSeed plays one seed against kfake on a virtual clock.
+// chaosSeed plays one seed on a virtual clock.
 func chaosSeed(t *testing.T, w *chaos) (bad []string) {
+	w.dice = newDice(w.seed)
 	synctest.Test(t, func(t *testing.T) {
-		network := new(kfake.VirtualNetwork)
-		c, err := kfake.NewCluster(kfake.ListenFn(network.Listen), kfake.Ports(9092), kfake.NumBrokers(1), kfake.SeedTopics(chaosPartitions, "t"),
-			kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}),
-			kfake.GroupMinSessionTimeout(100*time.Millisecond), kfake.GroupMaxSessionTimeout(time.Hour))
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.brokers, w.dial = c.ListenAddrs(), network.DialContext
+		w.brokers = newBrokers(t, w.dice, chaosPartitions, "t")
 		bad = w.play(t)
-		c.Close()
-		time.Sleep(10 * time.Minute) // every sleeper ends; it costs nothing here
+		w.brokers.end()
 	})
 	return bad
 }
 
-// TestGateKeepsRangesApart plays the trial with all rules.
+// TestGateKeepsRangesApart plays the trial with all rules. SEEDS=n plays more,
+// SEED=n begins elsewhere.
 func TestGateKeepsRangesApart(t *testing.T) {
-	stats := map[string]int{}
-	for seed := uint64(1); seed <= 20; seed++ {
+	playSeeds(t, 20, func(seed uint64) (map[string]int, []string) {
 		w := &chaos{seed: seed}
-		for _, bad := range chaosSeed(t, w) {
-			t.Errorf("seed %d: %s", seed, bad)
-		}
-		for what, n := range w.stats {
-			stats[what] += n
-		}
-	}
-	t.Log(stats)
-	for _, what := range []string{"ranges", "crashes", "freezes", "commits delayed", "commit answers lost", "clients burnt"} {
-		if stats[what] == 0 {
-			t.Errorf("no %s: the trial tries nothing", what)
-		}
-	}
+		bad := chaosSeed(t, w)
+		return w.stats, bad
+	}, "ranges", "clients burnt")
 }
 
 // TestGateTrialNoticesBrokenRules leaves one rule out at a time.

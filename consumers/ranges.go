@@ -36,8 +36,6 @@ type RangeConfig struct {
 	Transforms string
 	// Continue goes on behind records that were removed before they were read.
 	Continue bool
-
-	wrap func(*rangeFlow) flow // tests: leaves a rule out
 }
 
 // NewRangeConfig reads it from v, which must have been parsed with
@@ -103,14 +101,11 @@ type rangeFlow struct {
 	intend    func(ctx context.Context, end int64) error
 }
 
-func newRangeFlow(w *worker, writer sink.RangeWriter, c *RangeConfig) flow {
+func newRangeFlow(w *worker, writer sink.RangeWriter, c *RangeConfig) *rangeFlow {
 	l := w.lease
 	f := &rangeFlow{w: w, writer: writer, layout: c.layout(writer), goOn: c.Continue,
 		part: sink.Partition{Topic: l.Topic(), TopicID: l.TopicID(), Number: l.Partition()}}
 	f.intend = f.commitIntent
-	if c.wrap != nil {
-		return c.wrap(f)
-	}
 	return f
 }
 

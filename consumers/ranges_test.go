@@ -557,7 +557,7 @@ func TestTheEndOfAPendingRangeMayBeGone(t *testing.T) {
 	commitFor(t, cl, "weir-test", "t", 0, 0, rangeMark{topicID: topicIDOf(t, cl, "t"), layout: testLayout, instant: time.UnixMilli(1), pending: 6}.String())
 	s := newShelf(100)
 	r := ranges(t, addr, s, RangeConfig{})
-	r.rendering.wrap = func(f *rangeFlow) flow { return blind{f} }
+	r.wrap = func(f flow) flow { return blind{f.(*rangeFlow)} }
 	start(t, r)
 	eventually(t, func() error {
 		if got := s.offsets(0); !slices.Equal(got, upTo(3)) {

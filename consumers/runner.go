@@ -91,6 +91,7 @@ type Runner struct {
 	domains            *domains
 	horizon            *horizon
 	started            time.Time
+	wrap               func(flow) flow // tests: leaves a rule out
 
 	abandoned sync.WaitGroup // workers, which may outlive their lease and client
 
@@ -181,10 +182,14 @@ func (r *Runner) closeTransforms() {
 
 // newFlow makes what runs the sink's shape.
 func (r *Runner) newFlow(w *worker) flow {
+	var f flow = newWriterFlow(w, r.writer)
 	if r.ranges != nil {
-		return newRangeFlow(w, r.ranges, &r.rendering)
+		f = newRangeFlow(w, r.ranges, &r.rendering)
 	}
-	return newWriterFlow(w, r.writer)
+	if r.wrap != nil {
+		f = r.wrap(f)
+	}
+	return f
 }
 
 // Run works until ctx ends, one client after another, and then stops within

@@ -2,280 +2,178 @@ package consumers
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/kgo"
-	"go.uber.org/zap"
-
 	"github.com/weir-cdc/weir/internal/cdc"
+	"github.com/weir-cdc/weir/internal/sink"
 )
 
-// ledger is a target that knows which offsets are durable.
-type ledger struct {
-	*target
-	durable map[string]map[int64]bool
+// writerShape is the trial's Writer: a table that compares versions. Every
+// committed record must have been written before its offset was committed, in
+// the order of offsets by every owner of a partition, and at the end each key
+// must have its newest row.
+type writerShape struct {
+	w     *trial
+	table *target
+
+	mu    sync.Mutex
+	has   map[string]bool           // "partition/offset"
+	last  map[context.Context]int64 // by the work on a lease: the last offset that was written
+	bad   []string
+	hangs sync.WaitGroup
 }
 
-func (l *ledger) Write(ctx context.Context, batch []*cdc.Record) error {
-	if err := l.target.Write(ctx, batch); err != nil {
+func newWriterShape(w *trial) shape {
+	return &writerShape{w: w, table: newTarget(), has: map[string]bool{}, last: map[context.Context]int64{}}
+}
+
+func (s *writerShape) options(p *trialRunner, o *Options) { o.Writer = &trialWriter{s, p} }
+
+func (s *writerShape) durable(part int32, offset int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.has[at(part, offset)]
+}
+
+func (s *writerShape) finished(_ int64, metadata string) bool {
+	_, ours, err := parseMark(metadata)
+	return ours && err == nil
+}
+
+func (s *writerShape) wait() { s.hangs.Wait() }
+
+func (s *writerShape) fail(format string, a ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.bad = append(s.bad, fmt.Sprintf(format, a...))
+}
+
+// judge compares the table with what was fed.
+func (s *writerShape) judge() []string {
+	rows, known := map[string]string{}, map[string]bool{}
+	for _, f := range s.w.fed {
+		known[at(f.part, f.offset)] = true
+		if unwritable(f.offset) {
+			continue
+		}
+		rows[s.w.topic+"/"+f.key] = f.value
+		if !s.durable(f.part, f.offset) {
+			s.fail("record %s was never written", at(f.part, f.offset))
+		}
+	}
+	for key, want := range rows {
+		if got, _ := s.table.get(key); got.text != want {
+			s.fail("%s is %s, want %s", key, got.text, want)
+		}
+	}
+	for record := range s.has {
+		if !known[record] {
+			s.fail("record %s was never committed", record)
+		}
+	}
+	return s.bad
+}
+
+// trialWriter is the sink of one process.
+type trialWriter struct {
+	s *writerShape
+	p *trialRunner
+}
+
+// Write is slow, fails, fails though it is done or half done, or hangs and is
+// deaf to its context.
+func (t *trialWriter) Write(ctx context.Context, batch []*cdc.Record) error {
+	t.s.hangs.Add(1)
+	defer t.s.hangs.Done()
+	t.s.inOrder(ctx, batch)
+	t.p.at("before a write")
+	if t.p.chance(0.05) {
+		t.p.count("writes that hang")
+		time.Sleep(t.p.between(t.p.session, 7*t.p.session))
+	} else if err := sleep(ctx, t.p.between(time.Millisecond, 200*time.Millisecond)); err != nil {
 		return err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, r := range batch {
-		at := fmt.Sprintf("%s-%d", r.Topic, r.Partition)
-		if l.durable[at] == nil {
-			l.durable[at] = map[int64]bool{}
-		}
-		l.durable[at][r.Offset] = true
+	if !t.p.live() {
+		return errors.New("crashed")
 	}
-	return nil
-}
-
-// upTo is the first offset of a partition that is not durable.
-func (l *ledger) upTo(at string) (n int64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for l.durable[at][n] {
-		n++
-	}
-	return n
-}
-
-// members is one seed: runners come and go over one target.
-type members struct {
-	t      *testing.T
-	rng    *rand.Rand
-	mu     sync.Mutex
-	calm   bool
-	addr   string
-	dial   *kfake.VirtualNetwork
-	target *ledger
-	counts map[string]int
-	stop   func()
-}
-
-func (m *members) chance(p float64) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return !m.calm && m.rng.Float64() < p
-}
-
-func (m *members) between(lo, hi time.Duration) time.Duration {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return lo + time.Duration(m.rng.Int64N(int64(hi-lo)))
-}
-
-func (m *members) count(what string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.counts[what]++
-}
-
-// write is what the target does: slow, failing, failing but done, or stuck.
-func (m *members) write(ctx context.Context, _ []*cdc.Record) error {
-	d := m.between(time.Millisecond, 200*time.Millisecond)
 	switch {
-	case m.chance(0.05):
-		m.count("writes that hang")
-		time.Sleep(m.between(5*time.Second, 40*time.Second)) // deaf to its context, for longer than a revoke waits
-	case m.chance(0.1):
-		m.count("writes that fail")
+	case t.p.chance(0.1):
+		t.p.count("writes that fail")
+		return errTarget
+	case t.p.chance(0.05):
+		t.p.count("writes that are done, and fail")
+		_ = t.apply(ctx, batch)
+		return errTarget
+	case t.p.chance(0.05):
+		t.p.count("writes that are half done")
+		_ = t.apply(ctx, batch[:len(batch)/2])
 		return errTarget
 	}
-	if err := sleep(ctx, d); err != nil {
+	err := t.apply(ctx, batch)
+	t.s.wrote(ctx, batch)
+	t.p.at("after a write")
+	return err
+}
+
+// apply puts the records into the table, all but those that it refuses.
+func (t *trialWriter) apply(ctx context.Context, batch []*cdc.Record) error {
+	var rejected sink.Rejected
+	var taken []*cdc.Record
+	for i, r := range batch {
+		if unwritable(r.Offset) {
+			rejected.Items = append(rejected.Items, sink.Rejection{Index: i, Reason: errors.New("no room for it")})
+		} else {
+			taken = append(taken, r)
+		}
+	}
+	if err := t.s.table.Write(ctx, taken); err != nil {
 		return err
+	}
+	t.s.mu.Lock()
+	defer t.s.mu.Unlock()
+	for _, r := range taken {
+		t.s.has[at(r.Partition, r.Offset)] = true
+	}
+	if len(rejected.Items) > 0 {
+		return &rejected
 	}
 	return nil
 }
 
-// incarnation runs one process until it is killed, stopped, or stop is closed.
-func (m *members) incarnation(name string, stop <-chan struct{}) {
-	network := newChaosNet(m.dial.DialContext)
-	network.setHook(func(c *chaosConn, key int16) {
-		switch {
-		case key == 8 && m.chance(0.05):
-			m.count("commit answers lost")
-			c.loseAnswers(m.between(500*time.Millisecond, 2*time.Second))
-		case key == 8 && m.chance(0.05):
-			m.count("commits delayed")
-			c.delayWrites(m.between(time.Second, 30*time.Second))
-		case key == 11 && m.chance(0.05):
-			c.delayWrites(m.between(3*time.Second, 20*time.Second))
-		case m.chance(0.002):
-			m.count("connections cut")
-			network.cut()
+// inOrder wants a batch to be in the order of versions, behind what the same
+// owner has written.
+func (s *writerShape) inOrder(ctx context.Context, batch []*cdc.Record) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before, ok := s.last[ctx]
+	for _, r := range batch {
+		if ok && r.Offset <= before {
+			s.bad = append(s.bad, fmt.Sprintf("record %s came after %d", at(r.Partition, r.Offset), before))
 		}
-	})
-	c, _, err := configure(m.t, map[string]string{
-		"name": "test", "bootstrap.servers": m.addr, "topics": "t", "retry.backoff.ms": "50", "errors.retry.delay.max.ms": "1000",
-		"consumer.override.session.timeout.ms": "6000", "consumer.override.heartbeat.interval.ms": "1000", "consumer.override.max.poll.interval.ms": "6000",
-		"consumer.override.request.timeout.ms": "3000",
-	})
-	if err != nil {
-		m.t.Error(err)
-		return
-	}
-	r, err := New(Options{
-		Config: c, Limits: Limits{Records: 20, Bytes: 1 << 16, Linger: 20 * time.Millisecond}, Writer: m.target,
-		Log: zap.NewNop(), Metrics: prometheus.NewRegistry(), Random: func() float64 { return 0.5 },
-		Client: []kgo.Opt{kgo.Dialer(network.Dial), kgo.ClientID(name), kgo.RetryTimeout(6 * time.Second)},
-	})
-	if err != nil {
-		m.t.Error(err)
-		return
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	m.setStop(cancel)
-	go func() {
-		life := time.NewTimer(m.between(5*time.Second, 90*time.Second))
-		defer life.Stop()
-		select {
-		case <-life.C:
-			if m.chance(0.5) {
-				m.count("crashes")
-				network.crash()
-			} else if !m.chance(0.5) && !m.isCalm() {
-				m.count("stops")
-			} else {
-				<-stop
-			}
-		case <-stop:
+		if r.Version != uint64(r.Offset) {
+			s.bad = append(s.bad, fmt.Sprintf("record %s has version %d", at(r.Partition, r.Offset), r.Version))
 		}
-		cancel()
-	}()
-	_ = r.Run(ctx) // a write that hangs may outlive it
-}
-
-// setStop keeps what stops the newest incarnation, and nudge does it: the
-// group rebalances.
-func (m *members) setStop(stop func()) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.stop = stop
-}
-
-func (m *members) nudge() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.stop()
-}
-
-func (m *members) isCalm() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.calm
-}
-
-// membersSeed plays one seed on a virtual clock.
-func membersSeed(t *testing.T, seed uint64, counts map[string]int) {
-	synctest.Test(t, func(t *testing.T) {
-		network := new(kfake.VirtualNetwork)
-		cluster, err := kfake.NewCluster(kfake.ListenFn(network.Listen), kfake.Ports(9092), kfake.NumBrokers(1), kfake.SeedTopics(3, "t"),
-			kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}), kfake.GroupMinSessionTimeout(100*time.Millisecond))
-		if err != nil {
-			t.Fatal(err)
-		}
-		m := &members{t: t, rng: rand.New(rand.NewPCG(seed, 3)), addr: cluster.ListenAddrs()[0], dial: network, counts: counts,
-			target: &ledger{newTarget(), map[string]map[int64]bool{}}}
-		m.target.before = m.write
-		cl, err := kgo.NewClient(kgo.SeedBrokers(m.addr), kgo.Dialer(network.DialContext), kgo.RecordPartitioner(kgo.ManualPartitioner()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		stop := make(chan struct{})
-		var wg sync.WaitGroup
-		for i := range 3 {
-			wg.Go(func() {
-				for n := 0; ; n++ {
-					select {
-					case <-stop:
-						return
-					default:
-						m.incarnation(fmt.Sprintf("m%d.%d", i, n), stop)
-						time.Sleep(m.between(10*time.Millisecond, 3*time.Second))
-					}
-				}
-			})
-		}
-		const records = 600
-		for i := range records {
-			produce(t, cl, flat("t", int32(i%3), i%60, i))
-			time.Sleep(m.between(10*time.Millisecond, 400*time.Millisecond))
-			if i%50 == 0 {
-				m.neverAhead(t, cl)
-			}
-		}
-		m.mu.Lock()
-		m.calm = true
-		m.mu.Unlock()
-		deadline, nudge := time.Now().Add(10*time.Minute), time.Now().Add(2*time.Minute)
-		for !m.finished(t, cl, records/3) {
-			if time.Now().After(nudge) { // kfake (not Kafka) keeps a member whose join met a dead connection
-				nudge = nudge.Add(2 * time.Minute)
-				m.nudge()
-			}
-			if time.Now().After(deadline) {
-				t.Errorf("seed %d: not finished: %v", seed, committedOffsets(t, cl, "weir-test").Sorted())
-				break
-			}
-			time.Sleep(time.Second)
-		}
-		close(stop)
-		wg.Wait()
-		time.Sleep(time.Minute)
-		m.neverAhead(t, cl)
-		for id := range 60 {
-			want := fmt.Sprintf(`{"id":%d,"n":%d}`, id, records-60+id)
-			if got, _ := m.target.get(fmt.Sprintf(`t/{"id":%d}`, id)); got.text != want {
-				t.Errorf("seed %d: id %d is %s, want %s", seed, id, got.text, want)
-			}
-		}
-		cl.Close()
-		cluster.Close()
-		time.Sleep(10 * time.Minute)
-	})
-}
-
-// neverAhead checks that nothing is committed that is not durable.
-func (m *members) neverAhead(t *testing.T, cl *kgo.Client) {
-	for _, o := range committedOffsets(t, cl, "weir-test").Sorted() {
-		if at := fmt.Sprintf("t-%d", o.Partition); o.At > m.target.upTo(at) {
-			t.Errorf("%s: %d is committed, durable is %d", at, o.At, m.target.upTo(at))
-		}
+		before, ok = r.Offset, true
 	}
 }
 
-func (m *members) finished(t *testing.T, cl *kgo.Client, each int64) bool {
-	offsets := committedOffsets(t, cl, "weir-test")
-	for p := range int32(3) {
-		if o, ok := offsets.Lookup("t", p); !ok || o.At != each {
-			return false
-		}
-	}
-	return true
+func (s *writerShape) wrote(ctx context.Context, batch []*cdc.Record) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last[ctx] = batch[len(batch)-1].Offset
 }
 
-// TestRunnersUnderChaos: members come, go and crash, commits are lost, writes
-// hang; nothing is committed before it is durable, and all of it arrives.
+// TestRunnersUnderChaos plays the trial with a Writer. SEEDS=n plays more,
+// SEED=n begins elsewhere, TRACE=folder writes down what a failed seed did.
 func TestRunnersUnderChaos(t *testing.T) {
-	counts := map[string]int{}
-	for seed := uint64(1); seed <= 15; seed++ {
-		membersSeed(t, seed, counts)
-	}
-	t.Log(counts)
-	for _, what := range []string{"crashes", "stops", "writes that hang", "writes that fail", "commits delayed", "commit answers lost", "connections cut"} {
-		if counts[what] == 0 {
-			t.Errorf("no %s: the trial tries nothing", what)
-		}
-	}
+	playSeeds(t, 30, func(seed uint64) (map[string]int, []string) {
+		w := &trial{seed: seed}
+		bad := trialSeed(t, w, newWriterShape)
+		return w.stats, bad
+	}, "writes that hang", "writes that fail", "writes that are done, and fail", "writes that are half done",
+		"letters refused", "letter answers lost", "letters delayed", "partitions added")
 }
