@@ -47,6 +47,7 @@ func (d *deadLetters) send(ctx context.Context, failures []failure) error {
 		letters[i] = d.letter(&failures[i])
 	}
 	if err := client.ProduceSync(ctx, letters...).FirstErr(); err != nil {
+		d.renew(ctx, client)
 		return fmt.Errorf("writing to the dead letter topic %s: %w", d.config.DeadLetter.Topic, err)
 	}
 	failpoint.Pass(failpoint.DeadLettered)
@@ -103,6 +104,20 @@ func (d *deadLetters) connect(ctx context.Context) (*kgo.Client, error) {
 	}
 	d.ready = true
 	return d.client, nil
+}
+
+// renew gives up a client that has no producer id and would never ask for one
+// again: one that was refused one, for want of a right that may be given yet.
+func (d *deadLetters) renew(ctx context.Context, client *kgo.Client) {
+	if _, _, err := client.ProducerID(ctx); err == nil || ctx.Err() != nil {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.client == client {
+		d.client = nil
+		client.Close()
+	}
 }
 
 func (d *deadLetters) options() ([]kgo.Opt, error) {
