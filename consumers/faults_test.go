@@ -22,12 +22,10 @@ import (
 	"github.com/weir-cdc/weir/internal/sink"
 )
 
-const offsetCommit = 8
-
 // refuseCommits answers the next n commits with an error.
 func refuseCommits(c *kfake.Cluster, n int, code int16) *atomic.Int32 {
 	var seen atomic.Int32
-	c.ControlKey(offsetCommit, func(req kmsg.Request) (kmsg.Response, error, bool) {
+	c.ControlKey(offsetCommitKey, func(req kmsg.Request) (kmsg.Response, error, bool) {
 		if int(seen.Add(1)) > n {
 			return nil, nil, false
 		}
@@ -107,7 +105,7 @@ func TestALostCommitAnswerBurnsTheClient(t *testing.T) {
 	cluster, addr := fake(t, "t")
 	g, l := oneLease(t, addr)
 	var sent atomic.Int32
-	cluster.ControlKey(offsetCommit, func(kmsg.Request) (kmsg.Response, error, bool) {
+	cluster.ControlKey(offsetCommitKey, func(kmsg.Request) (kmsg.Response, error, bool) {
 		cluster.KeepControl()
 		if sent.Add(1) == 1 {
 			return nil, errors.New("the connection breaks"), true
@@ -134,7 +132,7 @@ func TestTheSinkGoesOnAfterALostCommitAnswer(t *testing.T) {
 	cl := connect(t, addr)
 	var sent atomic.Int32
 	members := make(chan string, 100)
-	cluster.ControlKey(offsetCommit, func(req kmsg.Request) (kmsg.Response, error, bool) {
+	cluster.ControlKey(offsetCommitKey, func(req kmsg.Request) (kmsg.Response, error, bool) {
 		cluster.KeepControl()
 		members <- req.(*kmsg.OffsetCommitRequest).MemberID
 		if sent.Add(1) == 4 {
