@@ -83,6 +83,14 @@ func (in *inbox) back(records []*kgo.Record) {
 	in.chunks = append([][]*kgo.Record{append([]*kgo.Record(nil), records...)}, in.chunks...)
 }
 
+// clear drops what is there.
+func (in *inbox) clear() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.chunks, in.bytes = nil, 0
+	in.throttle()
+}
+
 // limit changes the bound.
 func (in *inbox) limit(bound int64) {
 	in.mu.Lock()

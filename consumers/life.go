@@ -35,8 +35,10 @@ type life struct {
 
 	mu      sync.Mutex
 	running map[partition]*worker
-	missing []string      // topics that are listed and do not exist
-	ends    time.Duration // how long the end of a lease may wait for its worker
+	seeks   []*seek
+	wake    context.CancelFunc // ends the poll that waits, if one does
+	missing []string           // topics that are listed and do not exist
+	ends    time.Duration      // how long the end of a lease may wait for its worker
 }
 
 func newLife(r *Runner, g *gate) *life {
@@ -49,6 +51,7 @@ func newLife(r *Runner, g *gate) *life {
 func (l *life) begun(lease *Lease) {
 	r := l.runner
 	w := newWorker(r, lease)
+	w.life = l
 	w.setPaused(r.isPaused(lease.part))
 	lease.Client().ResumeFetchPartitions(map[string][]int32{lease.Topic(): {lease.Partition()}}) // it may have left paused
 	l.mu.Lock()
@@ -133,7 +136,7 @@ func (l *life) worker(topic string, number int32) *worker {
 // AllowRebalance no lease begins or ends, and nothing here blocks.
 func (l *life) poll(ctx context.Context) {
 	for {
-		fetches := l.client.PollFetches(ctx)
+		fetches := l.fetch(ctx)
 		if ctx.Err() != nil || fetches.IsClientClosed() {
 			l.client.AllowRebalance()
 			return
@@ -152,6 +155,7 @@ func (l *life) poll(ctx context.Context) {
 			w.inbox.put(p.Records)
 		})
 		fetches.EachError(l.fetchError)
+		l.doSeeks()
 		l.client.AllowRebalance()
 	}
 }

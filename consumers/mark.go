@@ -9,10 +9,15 @@ import (
 	"time"
 )
 
-// markVersion begins the metadata of every commit of a Writer's group.
-const markVersion = "w1"
+// What the metadata of every commit of a Writer's group begins with: plainMark,
+// or trailMark where the target may lose what it acknowledged.
+const (
+	plainMark = "w1"
+	trailMark = "w2"
+)
 
-// mark is the metadata of a Writer's commit: w1;<topic id>;<since>.
+// mark is the metadata of a Writer's commit: w1;<topic id>;<since>, or
+// w2;<topic id>;<since>;<memory>;<trail>.
 type mark struct {
 	topicID [16]byte
 	// since is when reading began at a place that leaves out nothing of what the
@@ -20,6 +25,10 @@ type mark struct {
 	// horizon has passed from then on, old records are no reason to refuse.
 	// Zero: long ago.
 	since time.Time
+	// memory is the sink.Session's, and trail where reading was lately. A mark
+	// without a trail is one of a target that loses nothing.
+	memory string
+	trail  trail
 }
 
 // String is the metadata.
@@ -28,7 +37,11 @@ func (m mark) String() string {
 	if !m.since.IsZero() {
 		since = strconv.FormatInt(m.since.UnixMilli(), 10)
 	}
-	return markVersion + ";" + hex.EncodeToString(m.topicID[:]) + ";" + since
+	rest := ";" + hex.EncodeToString(m.topicID[:]) + ";" + since
+	if len(m.trail) == 0 {
+		return plainMark + rest
+	}
+	return trailMark + rest + ";" + m.memory + ";" + m.trail.String()
 }
 
 var (
@@ -44,7 +57,12 @@ func parseMark(metadata string) (m mark, ours bool, err error) {
 		return m, false, nil
 	}
 	switch version := parts[0]; {
-	case version == markVersion && len(parts) == 3:
+	case version == plainMark && len(parts) == 3:
+	case version == trailMark && len(parts) == 5:
+		m.memory = parts[3]
+		if m.trail, err = parseTrail(parts[4]); err != nil {
+			return m, true, fmt.Errorf("reading the committed metadata %q: %w", metadata, err)
+		}
 	case version[0] == 'w' && isNumber(version[1:]):
 		return m, true, errNewerMark
 	case version[0] == 'i' && isNumber(version[1:]):

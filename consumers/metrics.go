@@ -11,7 +11,7 @@ import (
 // metrics are the runtime's, one set per connector.
 type metrics struct {
 	records, bytes, batches, retries, commits, letters *prometheus.CounterVec
-	rejected                                           *prometheus.CounterVec
+	rejected, rewinds                                  *prometheus.CounterVec
 	latency                                            *prometheus.HistogramVec
 	clients, ranges                                    *prometheus.CounterVec
 }
@@ -33,12 +33,13 @@ func newMetrics(reg prometheus.Registerer, runner *Runner) *metrics {
 		rejected: counter("rejected_total", "Records that can never be written, by where that was found.", "topic", "stage"),
 		clients:  counter("clients_replaced_total", "Kafka clients that were given up, by reason.", "reason"),
 		ranges:   counter("ranges_total", "Ranges of offsets whose files are final, by whether they were rendered again after a crash or rebalance.", "topic", "attempt"),
+		rewinds:  counter("rewinds_total", "Times that a partition was read again from before its committed offset, since the target may have lost what it acknowledged. Until it has caught up, most writes are refused as older.", topic...),
 		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "weir_sink_write_seconds", Help: "How long the target took for one attempt to write a batch.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 16),
 		}, topic),
 	}
-	reg.MustRegister(m.records, m.bytes, m.batches, m.retries, m.commits, m.letters, m.rejected, m.clients, m.ranges, m.latency, &gauges{runner: runner})
+	reg.MustRegister(m.records, m.bytes, m.batches, m.retries, m.commits, m.letters, m.rejected, m.rewinds, m.clients, m.ranges, m.latency, &gauges{runner: runner})
 	return m
 }
 

@@ -18,8 +18,9 @@ import (
 
 // flow is what differs between the two shapes of sink, at one partition under
 // one lease. Its methods are called by the worker's goroutine alone. A
-// *sink.Stopped error fails the partition until a person acts; any other error
-// ends the worker: it is one of a commit, or of the context.
+// *sink.Stopped error fails the partition until a person acts; errRewound means
+// that reading goes on from before; any other error ends the worker: it is one of
+// a commit, or of the context.
 type flow interface {
 	// open judges what the group has committed, before the first batch. It is
 	// called again, after a pause, when it returns an error that may pass.
@@ -48,11 +49,15 @@ var (
 	errDrained = errors.New("drained")
 	errLost    = errors.New("the partition was lost")
 	errRevoked = errors.New("the partition was revoked")
+	// errRewound is what a flow returns that has gone back: the batch at hand is
+	// dropped, and comes again.
+	errRewound = errors.New("the partition is read again from before")
 )
 
 // worker works on one partition for the life of a lease.
 type worker struct {
 	runner  *Runner
+	life    *life
 	lease   *Lease
 	flow    flow
 	inbox   *inbox
@@ -149,19 +154,24 @@ func (w *worker) work(ctx context.Context) error {
 		return err
 	}
 	for {
-		if err := w.unpaused(ctx); err != nil {
-			return err
-		}
-		err := w.collect(ctx)
-		if errors.Is(err, errIdle) {
-			err = w.flow.idle(ctx)
-		} else if err == nil {
-			err = w.handle(ctx)
-		}
-		if err != nil {
+		if err := w.step(ctx); err != nil && !errors.Is(err, errRewound) {
 			return err
 		}
 	}
+}
+
+// step takes one batch, if there is one.
+func (w *worker) step(ctx context.Context) error {
+	if err := w.unpaused(ctx); err != nil {
+		return err
+	}
+	err := w.collect(ctx)
+	if errors.Is(err, errIdle) {
+		return w.flow.idle(ctx)
+	} else if err != nil {
+		return err
+	}
+	return w.handle(ctx)
 }
 
 // collect waits for records and makes them the batch at hand: up to the limits,

@@ -1,6 +1,7 @@
 package consumers
 
 import (
+	"reflect"
 	"testing"
 	"time"
 
@@ -9,8 +10,9 @@ import (
 
 func TestMarks(t *testing.T) {
 	at := time.UnixMilli(1_700_000_000_123)
-	for _, m := range []mark{{topicID: [16]byte{1, 2, 255}}, {topicID: [16]byte{15: 9}, since: at}} {
-		if got, ours, err := parseMark(m.String()); got != m || !ours || err != nil {
+	for _, m := range []mark{{topicID: [16]byte{1, 2, 255}}, {topicID: [16]byte{15: 9}, since: at},
+		{memory: "a,b", trail: trail{{at, 7}, {at.Add(time.Minute), 1 << 40}}}, {since: at, trail: trail{{at, 0}}}} {
+		if got, ours, err := parseMark(m.String()); !reflect.DeepEqual(got, m) || !ours || err != nil {
 			t.Errorf("%s: got %v, %v, %v", m, got, ours, err)
 		}
 	}
@@ -19,7 +21,8 @@ func TestMarks(t *testing.T) {
 		err  bool
 	}{
 		"": {false, false}, "connect": {false, false}, "a;b;c": {false, false},
-		"w2;00;-;x": {true, true}, "w2;00": {true, true}, "i1;00;L;-": {true, true},
+		"w2;00;-;x": {true, true}, "w3;00000000000000000000000000000001;-": {true, true},
+		"w2;00000000000000000000000000000001;-;x;": {true, true}, "w2;00000000000000000000000000000001;-;x;1:-1": {true, true}, "w2;00": {true, true}, "i1;00;L;-": {true, true},
 		"w1;zz;-": {true, true}, "w1;00000000000000000000000000000001;soon": {true, true},
 	} {
 		if _, ours, err := parseMark(metadata); ours != want.ours || (err != nil) != want.err {
@@ -30,10 +33,14 @@ func TestMarks(t *testing.T) {
 
 // TestMarksStay: offsets are stored, so their metadata must be read for ever.
 func TestMarksStay(t *testing.T) {
-	const stored = "w1;0102030405060708090a0b0c0d0e0f10;1700000000123"
-	m, ours, err := parseMark(stored)
-	if err != nil || !ours || m.String() != stored || m.since.UnixMilli() != 1_700_000_000_123 || m.topicID[15] != 16 {
-		t.Errorf("%+v, %v, %v", m, ours, err)
+	for _, stored := range []string{
+		"w1;0102030405060708090a0b0c0d0e0f10;1700000000123",
+		"w2;0102030405060708090a0b0c0d0e0f10;1700000000123;r=1,2;1700000000123:0,1700000000456:9223372036854775807",
+	} {
+		m, ours, err := parseMark(stored)
+		if err != nil || !ours || m.String() != stored || m.since.UnixMilli() != 1_700_000_000_123 || m.topicID[15] != 16 {
+			t.Errorf("%+v, %v, %v", m, ours, err)
+		}
 	}
 }
 

@@ -15,6 +15,7 @@ type progress struct {
 	paused chan struct{} // not nil while paused; closed by resume
 	failed *admin.Problem
 	waits  *admin.Problem // what a running partition waits for
+	replay replay
 	lost   bool
 	next   int64     // one past the last offset that was taken
 	end    int64     // one past the last offset that can be read, -1 unknown
@@ -152,6 +153,9 @@ func (w *worker) task() admin.Task {
 		Partition: &admin.Partition{Topic: w.lease.Topic(), Partition: w.lease.Partition(), Committed: committed, End: w.end},
 		Lag:       admin.Lag{Records: -1},
 		Problem:   w.waits,
+	}
+	if t.Problem == nil && w.next < w.replay.to {
+		t.Problem = w.replay.problem
 	}
 	if w.end >= 0 {
 		from := committed

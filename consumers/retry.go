@@ -30,7 +30,7 @@ func (b backoff) pause(try int) time.Duration {
 }
 
 // retry calls attempt until it succeeds, ctx ends, or it returns an error that
-// no other attempt can mend: a *sink.Rejected, a *sink.Stopped, or that the
+// no other attempt can mend: a *sink.Rejected, *sink.Stopped or *sink.Lost, or that the
 // lease or its client are done with. Meanwhile the partition is running, with
 // what it waits for as the reason.
 func (w *worker) retry(ctx context.Context, doing string, attempt func(context.Context) error) error {
@@ -74,7 +74,8 @@ func (w *worker) retryFor(ctx context.Context, most time.Duration, doing string,
 func final(err error) bool {
 	var rejected *sink.Rejected
 	var stopped *sink.Stopped
-	return errors.As(err, &rejected) || errors.As(err, &stopped) || errors.Is(err, ErrClosed)
+	var lost *sink.Lost
+	return errors.As(err, &rejected) || errors.As(err, &stopped) || errors.As(err, &lost) || errors.Is(err, ErrClosed)
 }
 
 // sleep waits for d or until ctx ends.

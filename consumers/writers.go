@@ -16,10 +16,17 @@ import (
 // writerFlow runs a sink.Writer: write, then commit what is durable. Committing
 // late is safe, since a record that is written twice does no harm; so commits
 // are held back a little, and one covers several batches.
+//
+// Of a sink.Volatile it commits, too, what its session remembers of the target.
+// When that is no longer there, the offset that was reached a while ago (trail)
+// is committed first, with what the target is now, and then reading goes back to
+// it: whoever goes on after a crash in between begins there.
 type writerFlow struct {
-	w      *worker
-	writer sink.Writer
-	mark   mark
+	w        *worker
+	writer   sink.Writer
+	volatile sink.Volatile // nil: the target keeps what it acknowledges
+	session  sink.Session  // with volatile
+	mark     mark
 
 	durable   int64 // one past the last offset that needs no further work
 	epoch     int32 // of the record before
@@ -28,7 +35,11 @@ type writerFlow struct {
 }
 
 func newWriterFlow(w *worker, writer sink.Writer) *writerFlow {
-	return &writerFlow{w: w, writer: writer}
+	f := &writerFlow{w: w, writer: writer}
+	if v, ok := writer.(sink.Volatile); ok && v.Reach() > 0 {
+		f.volatile = v
+	}
+	return f
 }
 
 // open judges the committed offset. A partition without one begins where
@@ -44,6 +55,9 @@ func (f *writerFlow) open(ctx context.Context) error {
 			return &sink.Stopped{Reason: errors.New("the group has no offset, and auto.offset.reset is none"), Advice: "set an offset with weirctl reset, or auto.offset.reset=earliest"}
 		}
 		f.mark.since, f.epoch = f.w.runner.now(), -1
+		if _, err := f.resume(ctx); err != nil {
+			return err
+		}
 		return f.commit(ctx)
 	}
 	m, ours, err := parseMark(had.Metadata)
@@ -56,8 +70,20 @@ func (f *writerFlow) open(ctx context.Context) error {
 			Advice: "rebuild the target (weirctl rebuild), or read the new topic from its beginning (weirctl reset --to earliest)",
 		}
 	}
-	f.mark.since = m.since
-	return f.w.runner.horizon.check(ctx, l, m.since)
+	f.mark = m
+	f.mark.topicID = l.TopicID()
+	if err := f.w.runner.horizon.check(ctx, l, m.since); err != nil {
+		return err
+	}
+	f.durable = had.Offset // lower than where reading began, if an attempt before this one went back
+	lost, err := f.resume(ctx)
+	if err == nil && lost != nil {
+		err = f.goBack(ctx, lost)
+	}
+	if err == nil && f.durable != l.Start() {
+		err = f.w.seek(ctx, f.durable)
+	}
+	return err
 }
 
 // take writes the batch and deals with what the target will never take.
@@ -69,7 +95,7 @@ func (f *writerFlow) take(ctx context.Context, b *batch) error {
 			err = f.reject(ctx, b, rejected)
 		}
 		if err != nil {
-			return err
+			return f.ifLost(ctx, err)
 		}
 	}
 	failpoint.Pass(failpoint.WriterWritten)
@@ -83,7 +109,11 @@ func (f *writerFlow) take(ctx context.Context, b *batch) error {
 // write is one attempt.
 func (f *writerFlow) write(ctx context.Context, records []*cdc.Record) error {
 	began := time.Now()
-	err := f.writer.Write(ctx, records)
+	write := f.writer.Write
+	if f.session != nil {
+		write = f.session.Write
+	}
+	err := write(ctx, records)
 	f.w.runner.metrics.latency.WithLabelValues(f.w.lease.Topic()).Observe(time.Since(began).Seconds())
 	return err
 }
@@ -113,8 +143,23 @@ func (f *writerFlow) reject(ctx context.Context, b *batch, rejected *sink.Reject
 	return nil
 }
 
-// idle commits what waits for it.
-func (f *writerFlow) idle(ctx context.Context) error { return f.commit(ctx) }
+// idle commits what waits for it, and what the target is now if that was long
+// ago: then the trail of a partition without news ends where it stands.
+func (f *writerFlow) idle(ctx context.Context) error {
+	if f.session == nil {
+		return f.commit(ctx)
+	}
+	var lost *sink.Lost
+	var stopped *sink.Stopped
+	err := f.session.Check(ctx)
+	if errors.As(err, &lost) || errors.As(err, &stopped) {
+		return f.ifLost(ctx, err)
+	}
+	if err == nil && f.mark.trail.due(f.w.runner.now(), f.volatile.Reach()) {
+		return f.commitAnew(ctx)
+	}
+	return f.commit(ctx)
+}
 
 // stop commits what is durable, if there is time left for it.
 func (f *writerFlow) stop(ctx context.Context) {
@@ -130,6 +175,16 @@ func (f *writerFlow) stop(ctx context.Context) {
 func (f *writerFlow) commit(ctx context.Context) error {
 	if f.durable == f.committed {
 		return nil
+	}
+	return f.commitAnew(ctx)
+}
+
+// commitAnew commits what is durable, also where only the mark is another one.
+func (f *writerFlow) commitAnew(ctx context.Context) error {
+	if f.session != nil {
+		var sound time.Time
+		f.mark.memory, sound = f.session.Memory()
+		f.mark.trail = f.mark.trail.pass(f.w.runner.now(), f.durable, sound, f.volatile.Reach())
 	}
 	if err := f.w.lease.Commit(ctx, f.durable, f.epoch, f.mark.String()); err != nil {
 		return err
