@@ -33,6 +33,7 @@ type Config struct {
 	Timeout     time.Duration // of one pipeline
 	Replicas    int           // how many have to acknowledge a write
 	WaitTime    time.Duration // how long they may take
+	Rewind      time.Duration // how much is written again when a server may have lost it; 0: nobody looks
 	Pool        int           // connections
 	JSONObjects bool          // JSON columns are objects in the document
 }
@@ -55,6 +56,8 @@ var Properties = config.Table{
 		{Name: "redis.type", Default: "string", Values: []string{"string", "hash"}, Doc: "string: the document as JSON; hash: a hash of its fields."},
 		{Name: "redis.wait.replicas", Type: config.Int, Default: "0", Min: 0, Max: 100, Doc: "How many replicas have to acknowledge a batch before its offsets are committed."},
 		{Name: "redis.wait.timeout.ms", Type: config.Millis, Default: "1000", Min: 1, Max: 1 << 40, Doc: "How long the replicas may take."},
+		{Name: "redis.rewind.minutes", Type: config.Int, Default: "15", Min: 0, Max: 10_080,
+			Doc: "What was written in these minutes is written again when a server was restarted or replaced by a replica, since it may have lost what it had acknowledged (its replication id is another one then). Longer than replicas are ever behind, and than changes wait to be saved to disk. 0: losses are not looked for, that of everything included."},
 		{Name: "cache.strategy", Default: "write_through", Values: []string{"write_through"}, Doc: "Every change is written when it comes."},
 		{Name: "cache.ttl", Type: config.Int, Default: "0", Min: 0, Max: 1 << 31, Doc: "Seconds after which a key expires if it does not change; 0 is never."},
 		{Name: "cache.prefix", Doc: "What keys begin with; ${topic} stands for the routed topic, ${table} for the last part of it."},
@@ -79,6 +82,7 @@ func NewConfig(v *config.Values) (Config, error) {
 		TTL: time.Duration(v.Int("cache.ttl")) * time.Second, Hash: strings.EqualFold(v.String("redis.type"), "hash"),
 		Retention: v.Duration("cache.version.retention.ms"), BatchSize: v.Int("batch.size"), Retries: v.Int("max.retries"),
 		Backoff: v.Duration("retry.backoff.ms"), Timeout: v.Duration("flush.timeout.ms"),
+		Rewind:   time.Duration(v.Int("redis.rewind.minutes")) * time.Minute,
 		Replicas: v.Int("redis.wait.replicas"), WaitTime: v.Duration("redis.wait.timeout.ms"), Pool: v.Int("redis.connections"),
 		JSONObjects: strings.EqualFold(v.String("json.columns"), "object"),
 	}

@@ -22,7 +22,7 @@ import (
 	"github.com/weir-cdc/weir/internal/sink"
 )
 
-// Sink writes batches of records. It implements sink.Writer.
+// Sink writes batches of records. It implements sink.Volatile.
 type Sink struct {
 	config   Config
 	client   redis.UniversalClient
@@ -30,6 +30,8 @@ type Sink struct {
 	metrics  *metrics
 	batches  sync.Pool // *batch
 	prefixes sync.Map  // route → prefix
+	lookout  *lookout
+	warned   sync.Once // of eviction
 
 	mu      sync.Mutex
 	domains map[claim]string
@@ -43,7 +45,7 @@ func New(c Config, log *zap.Logger, registry prometheus.Registerer) *Sink {
 		MaxRetries: 3, DisableIdentity: true,
 	}
 	return &Sink{
-		config: c, client: redis.NewUniversalClient(options), log: log, metrics: newMetrics(registry), domains: map[claim]string{},
+		config: c, client: redis.NewUniversalClient(options), log: log, metrics: newMetrics(registry), domains: map[claim]string{}, lookout: newLookout(),
 		batches: sync.Pool{New: func() any {
 			return &batch{newest: map[string]int{}, documents: map[*cdc.Schema]*json.Document{}}
 		}},
@@ -346,14 +348,7 @@ func (s *Sink) settle(b *batch, c *call) error {
 
 // load gives the script to every server.
 func (s *Sink) load(ctx context.Context) error {
-	one := func(ctx context.Context, c *redis.Client) error { return c.ScriptLoad(ctx, guard).Err() }
-	var err error
-	if cluster, ok := s.client.(*redis.ClusterClient); ok {
-		err = cluster.ForEachMaster(ctx, one)
-	} else {
-		err = s.client.ScriptLoad(ctx, guard).Err()
-	}
-	if err != nil {
+	if err := s.eachMaster(ctx, func(ctx context.Context, c *redis.Client) error { return c.ScriptLoad(ctx, guard).Err() }); err != nil {
 		return fmt.Errorf("loading the script: %w", err)
 	}
 	return nil
@@ -367,7 +362,7 @@ func (s *Sink) wait(ctx context.Context) error {
 	if s.config.Replicas == 0 {
 		return nil
 	}
-	one := func(ctx context.Context, c *redis.Client) error {
+	err := s.eachMaster(ctx, func(ctx context.Context, c *redis.Client) error {
 		pipe := c.Pipeline()
 		pipe.Ping(ctx)
 		waited := pipe.Do(ctx, "WAIT", s.config.Replicas, s.config.WaitTime.Milliseconds())
@@ -382,14 +377,7 @@ func (s *Sink) wait(ctx context.Context) error {
 			return fmt.Errorf("%d of %d replicas have acknowledged within %s", n, s.config.Replicas, s.config.WaitTime)
 		}
 		return nil
-	}
-	var err error
-	switch client := s.client.(type) {
-	case *redis.ClusterClient:
-		err = client.ForEachMaster(ctx, one)
-	case *redis.Client:
-		err = one(ctx, client)
-	}
+	})
 	if err != nil {
 		return fmt.Errorf("waiting for replicas: %w", err)
 	}
