@@ -69,7 +69,10 @@ type batch struct {
 	items      []item
 	newest     map[string]int // key → index in items
 	rejections []sink.Rejection
-	documents  map[*cdc.Schema]*json.Document
+	// whole says that a server does not know the script, so that it is sent with
+	// the call: also a master that has none of its slots yet is asked (ASK).
+	whole     bool
+	documents map[*cdc.Schema]*json.Document
 }
 
 // item is the newest that a batch says about one key.
@@ -88,7 +91,7 @@ type item struct {
 func (s *Sink) Write(ctx context.Context, records []*cdc.Record) error {
 	b := s.batches.Get().(*batch)
 	defer s.batches.Put(b)
-	b.text, b.items, b.rejections = b.text[:0], b.items[:0], nil
+	b.text, b.items, b.rejections, b.whole = b.text[:0], b.items[:0], nil, false
 	clear(b.newest)
 	for i, r := range records {
 		if err := s.admit(ctx, s.prefixOf(r.Route), r.Topic, r.Domain); err != nil {
@@ -247,22 +250,22 @@ func (s *Sink) round(ctx context.Context, b *batch) (reason error) {
 	start := time.Now()
 	pipe := s.client.Pipeline()
 	for i := range calls {
-		calls[i].command = pipe.EvalSha(ctx, guardSHA, s.keys(b, calls[i].items), s.arguments(b, calls[i].items)...)
+		keys, args := s.keys(b, calls[i].items), s.arguments(b, calls[i].items)
+		if b.whole {
+			calls[i].command = pipe.Eval(ctx, guard, keys, args...)
+		} else {
+			calls[i].command = pipe.EvalSha(ctx, guardSHA, keys, args...)
+		}
 	}
 	_, _ = pipe.Exec(ctx) // each command's own error is looked at
 	s.metrics.pipelines.Inc()
 	s.metrics.seconds.Observe(time.Since(start).Seconds())
-	unknown := false // to some server, whatever the others say
+	b.whole = false
 	for i := range calls {
 		if err := s.settle(b, &calls[i]); err != nil {
-			unknown = unknown || isUnknownScript(err)
+			b.whole = b.whole || isUnknownScript(err)
 			reason = err
 			s.metrics.retried.Inc()
-		}
-	}
-	if unknown {
-		if err := s.load(ctx); err != nil {
-			return err
 		}
 	}
 	return reason
@@ -342,14 +345,6 @@ func (s *Sink) settle(b *batch, c *call) error {
 		default:
 			s.metrics.records.WithLabelValues("written").Inc()
 		}
-	}
-	return nil
-}
-
-// load gives the script to every server.
-func (s *Sink) load(ctx context.Context) error {
-	if err := s.eachMaster(ctx, func(ctx context.Context, c *redis.Client) error { return c.ScriptLoad(ctx, guard).Err() }); err != nil {
-		return fmt.Errorf("loading the script: %w", err)
 	}
 	return nil
 }
