@@ -128,7 +128,7 @@ func (l *Local) up(ctx context.Context, kind Kind) ([]*node, error) {
 		}
 	}
 	if kind == KindRedisCluster {
-		return nodes, joinCluster(ctx, nodes)
+		return nodes, joinCluster(ctx, nodes, len(nodes))
 	}
 	return nodes, nil
 }

@@ -30,9 +30,9 @@ func redisRecipe(l *Local, extra ...string) recipe {
 				"--port", strconv.Itoa(n.ports[0]), "--bind", loopback, "--dir", n.dir, "--save", "", "--appendonly", "no",
 				"--daemonize", "no",
 			}
-			args = append(args, extra...)
-			for _, arg := range n.args {
-				args = append(args, strings.ReplaceAll(arg, "{port}", strconv.Itoa(n.ports[0])))
+			named := strings.NewReplacer("{port}", strconv.Itoa(n.ports[0]), "{bus}", strconv.Itoa(n.bus()))
+			for _, arg := range append(slices.Clone(extra), n.args...) {
+				args = append(args, named.Replace(arg))
 			}
 			cmd := exec.CommandContext(ctx, program, args...)
 			cmd.Env, cmd.Dir = env, n.dir
@@ -89,18 +89,31 @@ func pingRedis(ctx context.Context, options *redis.Options) error {
 	return err
 }
 
+// bus is the port at which a cluster's nodes reach this one: the second, if it has one.
+func (n *node) bus() int {
+	if len(n.ports) > 1 {
+		return n.ports[1]
+	}
+	return n.ports[0] + 10_000
+}
+
+func clusterArguments(more ...string) []string {
+	return append([]string{"--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-node-timeout", "2000"}, more...)
+}
+
 // redisClusterNodes are three masters. Their buses listen 10000 ports above the clients'.
 func (l *Local) redisClusterNodes() []*node {
 	nodes := make([]*node, 3)
 	for i := range nodes {
-		recipe := redisRecipe(l, "--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-node-timeout", "2000")
+		recipe := redisRecipe(l, clusterArguments()...)
 		nodes[i] = l.shared("redis-cluster-"+strconv.Itoa(i+1), recipe, 17001+i)
 	}
 	return nodes
 }
 
 // joinCluster makes one cluster of the nodes, unless they are one already, and returns when every node sees it whole.
-func joinCluster(ctx context.Context, nodes []*node) error {
+// The first ones are the masters that have slots.
+func joinCluster(ctx context.Context, nodes []*node, masters int) error {
 	unlock, err := lockFile(ctx, nodes[0].dir+".join.lock", nil)
 	if err != nil {
 		return err
@@ -113,14 +126,14 @@ func joinCluster(ctx context.Context, nodes []*node) error {
 		clients[i] = redis.NewClient(&redis.Options{Addr: address(n.ports[0]), PoolSize: 1, DisableIdentity: true})
 		defer func() { _ = clients[i].Close() }()
 	}
-	if whole(ctx, clients) == nil {
+	if whole(ctx, clients, masters) == nil {
 		return nil
 	}
-	if err := spreadSlots(ctx, clients, nodes); err != nil {
+	if err := spreadSlots(ctx, clients, nodes, masters); err != nil {
 		return fmt.Errorf("joining the Redis cluster: %w", err)
 	}
 	for {
-		err := whole(ctx, clients)
+		err := whole(ctx, clients, masters)
 		if err == nil {
 			return nil
 		}
@@ -132,8 +145,8 @@ func joinCluster(ctx context.Context, nodes []*node) error {
 	}
 }
 
-// spreadSlots forgets what the nodes knew, gives each a third of the slots and lets the first meet the others.
-func spreadSlots(ctx context.Context, clients []*redis.Client, nodes []*node) error {
+// spreadSlots forgets what the nodes knew, divides the slots among the masters and lets the first meet the others.
+func spreadSlots(ctx context.Context, clients []*redis.Client, nodes []*node, masters int) error {
 	const slots = 16384
 	for i, client := range clients {
 		if err := errors.Join(client.FlushAll(ctx).Err(), client.ClusterResetHard(ctx).Err()); err != nil {
@@ -143,13 +156,16 @@ func spreadSlots(ctx context.Context, clients []*redis.Client, nodes []*node) er
 		if err := client.Do(ctx, "CLUSTER", "SET-CONFIG-EPOCH", i+1).Err(); err != nil {
 			return err
 		}
-		first, last := slots*i/len(clients), slots*(i+1)/len(clients)-1
+		if i >= masters {
+			continue
+		}
+		first, last := slots*i/masters, slots*(i+1)/masters-1
 		if err := client.ClusterAddSlotsRange(ctx, first, last).Err(); err != nil {
 			return err
 		}
 	}
 	for _, n := range nodes[1:] {
-		if err := clients[0].ClusterMeet(ctx, loopback, strconv.Itoa(n.ports[0])).Err(); err != nil {
+		if err := clients[0].Do(ctx, "CLUSTER", "MEET", loopback, n.ports[0], n.bus()).Err(); err != nil {
 			return err
 		}
 	}
@@ -157,13 +173,14 @@ func spreadSlots(ctx context.Context, clients []*redis.Client, nodes []*node) er
 }
 
 // whole returns nil when every node sees all nodes and slots.
-func whole(ctx context.Context, clients []*redis.Client) error {
+func whole(ctx context.Context, clients []*redis.Client, masters int) error {
 	for _, client := range clients {
 		info, err := client.ClusterInfo(ctx).Result()
 		if err != nil {
 			return err
 		}
-		if !strings.Contains(info, "cluster_state:ok") || !strings.Contains(info, fmt.Sprintf("cluster_size:%d\r", len(clients))) {
+		if !strings.Contains(info, "cluster_state:ok") || !strings.Contains(info, fmt.Sprintf("cluster_size:%d\r", masters)) ||
+			!strings.Contains(info, fmt.Sprintf("cluster_known_nodes:%d\r", len(clients))) {
 			return fmt.Errorf("not whole yet: %q", info)
 		}
 	}

@@ -144,27 +144,41 @@ func (s SQL) Database(tb testing.TB) string {
 func (s SQL) Kill() {
 	s.private.mustBePrivate(s.tb)
 	s.tb.Helper()
-	p, alive := readProcess(s.private.path("pid"))
-	if !alive {
-		s.tb.Fatalf("killing %s: it does not run", s.private.name)
-	}
-	p.kill()
+	s.private.killed(s.tb)
 }
 
 // Stop ends a private server cleanly.
 func (s SQL) Stop() {
 	s.private.mustBePrivate(s.tb)
-	if p, alive := readProcess(s.private.path("pid")); alive {
-		p.stop(stopPatience)
-	}
+	s.private.stopped()
 }
 
 // Start starts a private server again after Kill or Stop, on the same port and data.
 func (s SQL) Start() {
 	s.private.mustBePrivate(s.tb)
 	s.tb.Helper()
-	if err := s.private.start(s.tb.Context()); err != nil {
-		s.tb.Fatalf("starting %s again: %v", s.private.name, err)
+	s.private.startedAgain(s.tb)
+}
+
+func (n *node) killed(tb testing.TB) {
+	tb.Helper()
+	p, alive := readProcess(n.path("pid"))
+	if !alive {
+		tb.Fatalf("killing %s: it does not run", n.name)
+	}
+	p.kill()
+}
+
+func (n *node) stopped() {
+	if p, alive := readProcess(n.path("pid")); alive {
+		p.stop(stopPatience)
+	}
+}
+
+func (n *node) startedAgain(tb testing.TB) {
+	tb.Helper()
+	if err := n.start(tb.Context()); err != nil {
+		tb.Fatalf("starting %s again: %v", n.name, err)
 	}
 }
 
@@ -236,6 +250,52 @@ func NewRedis(tb testing.TB, args ...string) string {
 	n := runningPrivate(tb, "redis", 1, args, func(l *Local) recipe { return redisRecipe(l) })
 	return address(n.ports[0])
 }
+
+// RedisServer is a Redis of a test's own that can be ended and started again.
+type RedisServer struct {
+	Address string // host:port
+
+	private *node
+	tb      testing.TB
+}
+
+// NewRedisServer starts a Redis as NewRedis does.
+func NewRedisServer(tb testing.TB, args ...string) *RedisServer {
+	tb.Helper()
+	return privateRedis(tb, 1, args, func(l *Local) recipe { return redisRecipe(l) })
+}
+
+func privateRedis(tb testing.TB, ports int, args []string, recipe func(*Local) recipe) *RedisServer {
+	tb.Helper()
+	n := runningPrivate(tb, "redis", ports, args, recipe)
+	return &RedisServer{address(n.ports[0]), n, tb}
+}
+
+// NewRedisCluster starts masters of a cluster of the test's own (Redis 7), among which the slots are divided; those
+// that are more than have slots come without.
+func NewRedisCluster(tb testing.TB, masters, more int, args ...string) []*RedisServer {
+	tb.Helper()
+	out := make([]*RedisServer, masters+more)
+	nodes := make([]*node, len(out))
+	for i := range out {
+		out[i] = privateRedis(tb, 2, args, func(l *Local) recipe { return redisRecipe(l, clusterArguments("--cluster-port", "{bus}")...) })
+		nodes[i] = out[i].private
+	}
+	if err := joinCluster(tb.Context(), nodes, masters); err != nil {
+		tb.Fatal(err)
+	}
+	return out
+}
+
+// Kill ends the server at once, as a crash does.
+func (s *RedisServer) Kill() { s.tb.Helper(); s.private.killed(s.tb) }
+
+// Stop ends the server cleanly, so that it saves what it is configured to.
+func (s *RedisServer) Stop() { s.private.stopped() }
+
+// Start starts the server again after Kill or Stop, on the same port and with what it has on disk. Its configuration is
+// that of its arguments.
+func (s *RedisServer) Start() { s.tb.Helper(); s.private.startedAgain(s.tb) }
 
 // RedisCluster returns host:port of the three masters of the shared Redis cluster.
 func RedisCluster(tb testing.TB) []string {
