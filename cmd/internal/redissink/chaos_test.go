@@ -152,18 +152,24 @@ func (w *trial) unsaved(c *redis.Client) {
 	}
 	do(w.t, c, "CONFIG", "SET", "save", "3600 1000000")
 	do(w.t, c, "BGSAVE", "SCHEDULE")
+	w.saved(c, "err")
 	w.waits("MISCONF")
 	if err := os.RemoveAll(inTheWay); err != nil {
 		w.t.Fatal(err)
 	}
 	do(w.t, c, "BGSAVE", "SCHEDULE")
+	w.saved(c, "ok")
+	do(w.t, c, "CONFIG", "SET", "save", "")
+}
+
+// saved waits until the last save to disk ended well (ok) or not (err).
+func (w *trial) saved(c *redis.Client, how string) {
 	w.until("a save", func() error {
-		if text := c.Info(w.t.Context(), "persistence").Val(); !strings.Contains(text, "rdb_last_bgsave_status:ok") {
-			return errors.New("not saved yet")
+		if text := c.Info(w.t.Context(), "persistence").Val(); !strings.Contains(text, "rdb_last_bgsave_status:"+how) {
+			return errors.New("not yet")
 		}
 		return nil
 	})
-	do(w.t, c, "CONFIG", "SET", "save", "")
 }
 
 // TestPairUnderChaos: a master and its replica under load, with failovers that

@@ -160,8 +160,11 @@ func (w *trial) describe() string {
 // the texts, and changes rows so that there is something to wait for.
 func (w *trial) waits(texts ...string) {
 	w.t.Helper()
-	w.touch()
+	polls := 0
 	w.until("the reason "+strings.Join(texts, " or "), func() error {
+		if polls++; polls%25 == 1 {
+			w.touch()
+		}
 		for _, task := range w.main.Status().Tasks {
 			for _, text := range texts {
 				if task.State == admin.Running && task.Problem != nil && strings.Contains(task.Problem.Text, text) {
