@@ -47,7 +47,7 @@ func (n *snapshot) ready(s *stream, w *window, position []byte) (bool, error) {
 		return true, nil
 	}
 	k := w.state.watch
-	if !w.chunkLocked() && k.touchedAt != nil && !n.source.Covers(w.chunk.Low, k.touchedAt) {
+	if !w.evictable() && k.touchedAt != nil && !n.source.Covers(w.chunk.Low, k.touchedAt) {
 		n.log.Info("a table changed while it was read in one piece: it is read again", zap.String("table", w.state.id), zap.Int("tries", w.tries+1))
 		n.reject(w, phase)
 		return false, nil
@@ -55,8 +55,14 @@ func (n *snapshot) ready(s *stream, w *window, position []byte) (bool, error) {
 	return n.accept(s, w)
 }
 
-// chunkLocked reports whether the whole read was made under a lock.
+// chunkLocked reports whether the whole read is made under a lock.
 func (w *window) chunkLocked() bool { return w.tries >= wholeTries }
+
+// evictable reports whether a whole read counts although the table changed
+// behind Low: it was made under a lock, so that it saw none of that, and the
+// rows that changed can be told from the others. Where they cannot, the changes
+// were not published, and are in no read but the next.
+func (w *window) evictable() bool { return w.chunkLocked() && w.table.RowKey != nil }
 
 func (n *snapshot) reject(w *window, phase windowPhase) {
 	n.mu.Lock()
@@ -75,8 +81,8 @@ func (n *snapshot) reject(w *window, phase windowPhase) {
 func (n *snapshot) accept(s *stream, w *window) (bool, error) {
 	n.mu.Lock()
 	w.phase = windowOpen
-	n.mu.Unlock()
 	w.verdict <- true
+	n.mu.Unlock()
 	first, err := w.receive(s)
 	if err != nil || first.err != nil {
 		return false, err // its reader makes it due again

@@ -30,7 +30,7 @@ type fakeDB struct {
 	sources int
 
 	// hook, if set, is called by readers between their steps, with the lock
-	// not held: "low", "read", "high", "whole-low", "whole-high".
+	// not held: "low", "read", "high", "whole-low", "whole-high", "unlocked".
 	hook func(step, table string)
 	// breaks, if set, says whether the stream's connection breaks before a
 	// change of an entry.
@@ -576,9 +576,10 @@ func (r *fakeReader) Read(_ context.Context, t *Table, after, upTo []byte, row f
 	return c, nil
 }
 
-func (r *fakeReader) ReadWhole(_ context.Context, t *Table, lock bool, begin func(Chunk) error, row func(*cdc.Row) error) error {
+func (r *fakeReader) ReadWhole(_ context.Context, t *Table, lock bool, begin func(Chunk) (func() error, error), row func(*cdc.Row) error) error {
 	var rows []fakeRow
-	var chunk Chunk
+	var wait func() error
+	var err error
 	if lock {
 		r.db.mu.Lock()
 		r.db.locks++
@@ -586,21 +587,31 @@ func (r *fakeReader) ReadWhole(_ context.Context, t *Table, lock bool, begin fun
 		for _, one := range r.db.tables[t.ID()].rows {
 			rows = append(rows, one)
 		}
-		r.db.mu.Unlock()
 		slices.SortFunc(rows, func(a, b fakeRow) int { return int(a.id - b.id) })
-		chunk = Chunk{Low: mark, High: mark, Source: &cdc.Row{}}
+		chunk := Chunk{Low: mark, High: mark, Source: &cdc.Row{}}
 		fillSource(chunk.Source, t, 1_800_000_000_000, "", markAt(mark))
+		wait, err = begin(chunk)
+		r.db.mu.Unlock()
+		r.db.step("unlocked", t.Name)
 	} else {
 		low := r.mark()
 		r.db.step("whole-low", t.Name)
-		var err error
 		if rows, err = r.sorted(t, nil, nil); err != nil {
 			return err
 		}
-		chunk = r.chunk(low, t)
+		chunk := r.chunk(low, t)
+		r.db.step("whole-high", t.Name)
+		wait, err = begin(chunk)
 	}
-	r.db.step("whole-high", t.Name)
-	if err := begin(chunk); err != nil {
+	if err != nil {
+		return err
+	}
+	if r.db.failRead != nil {
+		if err := r.db.failRead(t.Name); err != nil {
+			return err
+		}
+	}
+	if err := wait(); err != nil {
 		return err
 	}
 	var buffer cdc.Row

@@ -137,6 +137,7 @@ func (c *chunkReader) readWhole(ctx context.Context, w *window) error {
 		}
 	}
 	var source *cdc.Row
+	var verdict <-chan bool
 	accepted := false
 	flush := func(last bool) error {
 		if err := c.encoder.close(rows, source, c.n.now().UnixNano()); err != nil {
@@ -146,12 +147,7 @@ func (c *chunkReader) readWhole(ctx context.Context, w *window) error {
 		rows = c.n.takeRows()
 		return err
 	}
-	err := c.reader.ReadWhole(ctx, w.table, w.chunkLocked(), func(chunk Chunk) error {
-		source = chunk.Source
-		verdict, err := c.n.fix(w, chunk)
-		if err != nil {
-			return err
-		}
+	wait := func() error {
 		select {
 		case accepted = <-verdict:
 		case <-ctx.Done():
@@ -161,6 +157,11 @@ func (c *chunkReader) readWhole(ctx context.Context, w *window) error {
 			return errRetry
 		}
 		return nil
+	}
+	err := c.reader.ReadWhole(ctx, w.table, w.chunkLocked(), func(chunk Chunk) (_ func() error, err error) {
+		source = chunk.Source
+		verdict, err = c.n.fix(w, chunk)
+		return wait, err
 	}, func(row *cdc.Row) error {
 		if rows.bytes >= c.n.chunkBytes {
 			if err := flush(false); err != nil {
@@ -174,7 +175,7 @@ func (c *chunkReader) readWhole(ctx context.Context, w *window) error {
 		return flush(true)
 	}
 	c.n.giveRows(rows)
-	if accepted {
+	if accepted || verdict != nil && c.n.withdraw(w, verdict) {
 		// The stream waits: it has to know before the window is read again.
 		if sent := send(wholeBatch{err: err}); sent != nil {
 			return sent
@@ -195,6 +196,22 @@ func (n *snapshot) fix(w *window, chunk Chunk) (<-chan bool, error) {
 	w.verdict, w.batches = make(chan bool, 1), make(chan wholeBatch, 1)
 	n.notify()
 	return w.verdict, nil
+}
+
+// withdraw ends the waiting of a read that failed for its verdict, and reports
+// whether it was accepted meanwhile.
+func (n *snapshot) withdraw(w *window, verdict <-chan bool) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if w.phase == windowFixed {
+		w.phase = windowOpen
+	}
+	select {
+	case accepted := <-verdict:
+		return accepted
+	default:
+		return false
+	}
 }
 
 // sleep waits, or returns ctx's error.

@@ -241,13 +241,14 @@ type Reader interface {
 	// returned.
 	Read(ctx context.Context, table *Table, after, upTo []byte, row func(*cdc.Row) error) (Chunk, error)
 	// ReadWhole reads a table in one consistent read, in key order where it has
-	// a key. When the read's view of the table is fixed, and before the first
-	// row, it calls begin with Low, High and Source, whose High is taken right
-	// after the view was fixed; begin may take as long as the stream needs to
-	// get there. With lock, the table is locked against writes while the view
-	// is fixed, on a connection of its own, so that no event can lie between
-	// Low and what the read sees; the lock is given back before begin is called.
-	ReadWhole(ctx context.Context, table *Table, lock bool, begin func(Chunk) error, row func(*cdc.Row) error) error
+	// a key. When the read's view of the table is fixed it calls begin, once,
+	// with Low, High and Source, whose High is taken right after the view was
+	// fixed; and before the first row wait, which takes as long as the stream
+	// needs to get there. With lock, the table is locked against writes while
+	// the view is fixed, on a connection of its own, so that no event can lie
+	// between Low and what the read sees. The lock is given back after begin,
+	// for the stream must not pass High unknowingly, and before wait.
+	ReadWhole(ctx context.Context, table *Table, lock bool, begin func(Chunk) (wait func() error, err error), row func(*cdc.Row) error) error
 	Close() error
 }
 

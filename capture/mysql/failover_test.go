@@ -41,12 +41,19 @@ func TestMarksOfAnotherServer(t *testing.T) {
 		if !s.Covers(p.mark(), p.marshal()) {
 			t.Errorf("%+v: a mark does not cover its own position", srv)
 		}
+		if !s.Reached(p.marshal(), p.mark()) {
+			t.Errorf("%+v: a position has not reached itself", srv)
+		}
 		s.served = &server{uuid: serverB}
+		other := position{File: "binlog.000001", Pos: 4, ServerUUID: serverB}
+		if s.Reached(p.marshal(), other.mark()) {
+			t.Errorf("%+v: a place in the log of one server has passed a mark of another", srv)
+		}
 		if s.Covers(p.mark(), p.marshal()) {
 			t.Errorf("%+v: a mark of the server before counts", srv)
 		}
 		r := &reader{source: s, uuid: srv.uuid}
-		if _, err := r.view(t.Context(), &capture.Table{}, false); err == nil {
+		if _, err := r.view(t.Context(), &capture.Table{}); err == nil {
 			t.Errorf("%+v: a reader goes on with the server before", srv)
 		}
 	}

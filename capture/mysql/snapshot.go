@@ -144,7 +144,7 @@ func (r *reader) Read(ctx context.Context, t *capture.Table, after, upTo []byte,
 	if err != nil {
 		return capture.Chunk{}, err
 	}
-	v, err := r.view(ctx, t, false)
+	v, err := r.view(ctx, t)
 	if err != nil {
 		return capture.Chunk{}, r.failure(ctx, p, err)
 	}
@@ -244,17 +244,24 @@ func (r *reader) failure(ctx context.Context, p *readPlan, err error) error {
 }
 
 // ReadWhole reads a table in one consistent read.
-func (r *reader) ReadWhole(ctx context.Context, t *capture.Table, lock bool, begin func(capture.Chunk) error, row func(*cdc.Row) error) error {
+func (r *reader) ReadWhole(ctx context.Context, t *capture.Table, lock bool, begin func(capture.Chunk) (func() error, error), row func(*cdc.Row) error) error {
 	p, err := r.plan(t)
 	if err != nil {
 		return err
 	}
-	v, err := r.fix(ctx, t, lock)
+	var wait func() error
+	var refused error
+	_, err = r.fix(ctx, t, lock, func(v *view) error {
+		wait, refused = begin(capture.Chunk{Low: v.low.mark(), High: v.high.mark(), Source: r.sourceBlock(t, &v.low)})
+		return refused
+	})
+	if refused != nil {
+		return refused
+	}
 	if err != nil {
 		return r.failure(ctx, p, err)
 	}
-	chunk := capture.Chunk{Low: v.low.mark(), High: v.high.mark(), Source: r.sourceBlock(t, &v.low)}
-	if err := begin(chunk); err != nil {
+	if err := wait(); err != nil {
 		return err
 	}
 	if _, err := r.read(ctx, p, "", row); err != nil {
@@ -279,15 +286,15 @@ type view struct {
 // view opens the view of the SELECT that follows. With GTIDs, MySQL's
 // gtid_executed never runs ahead of what is visible, so that no transaction is
 // needed; elsewhere the view is fixed, and its place in the log is known.
-func (r *reader) view(ctx context.Context, t *capture.Table, lock bool) (view, error) {
-	if r.source.srv.gtid && !r.source.srv.mariadb && !lock {
+func (r *reader) view(ctx context.Context, t *capture.Table) (view, error) {
+	if r.source.srv.gtid && !r.source.srv.mariadb {
 		if err := r.sameServer(); err != nil {
 			return view{}, err
 		}
 		low, err := r.end(ctx)
 		return view{low: low}, err
 	}
-	return r.fix(ctx, t, lock)
+	return r.fix(ctx, t, false, func(*view) error { return nil })
 }
 
 // close ends a view and says how far it can have seen.
@@ -302,17 +309,27 @@ func (r *reader) close(ctx context.Context, v *view) error {
 
 const consistent = "START TRANSACTION WITH CONSISTENT SNAPSHOT"
 
-// fix fixes a view by a transaction.
-func (r *reader) fix(ctx context.Context, t *capture.Table, lock bool) (view, error) {
+// fix fixes a view by a transaction, and tells of it, if by a lock before that
+// is given back.
+func (r *reader) fix(ctx context.Context, t *capture.Table, lock bool, tell func(*view) error) (v view, err error) {
 	if err := r.sameServer(); err != nil {
 		return view{}, err
 	}
 	switch {
 	case lock, !r.source.srv.gtid:
-		return r.locked(ctx, t)
+		return r.locked(ctx, t, tell)
 	case r.source.srv.mariadb:
-		return r.fixMariaDB(ctx)
+		v, err = r.fixMariaDB(ctx)
+	default:
+		v, err = r.fixGTID(ctx)
 	}
+	if err != nil {
+		return view{}, err
+	}
+	return v, tell(&v)
+}
+
+func (r *reader) fixGTID(ctx context.Context) (view, error) {
 	low, err := r.end(ctx)
 	if err != nil {
 		return view{}, err
@@ -353,7 +370,7 @@ func (r *reader) fixMariaDB(ctx context.Context) (view, error) {
 
 // locked fixes the view while nobody writes to the table, for as short as that
 // takes; the lock is the table's or, where that is not allowed, everybody's.
-func (r *reader) locked(ctx context.Context, t *capture.Table) (v view, err error) {
+func (r *reader) locked(ctx context.Context, t *capture.Table, tell func(*view) error) (v view, err error) {
 	const denied, deniedTable, deniedDatabase = 1227, 1142, 1044
 	err = r.plain.run(ctx, "LOCK TABLES "+tableOf(t)+" READ")
 	if isServerError(err, denied, deniedTable, deniedDatabase) {
@@ -370,7 +387,11 @@ func (r *reader) locked(ctx context.Context, t *capture.Table) (v view, err erro
 		return view{}, err
 	}
 	at, err := r.end(ctx)
-	return view{low: at, high: at, fixed: true}, err
+	if err != nil {
+		return view{}, err
+	}
+	v = view{low: at, high: at, fixed: true}
+	return v, tell(&v)
 }
 
 // mark is a position as capture.Mark.
@@ -383,7 +404,9 @@ func (s *Source) Reached(at []byte, mark capture.Mark) bool {
 	if err != nil || err2 != nil {
 		return false
 	}
-	return behind(&p, &m)
+	// After a failover the place is in the log of the server before until the
+	// new one's says where it begins.
+	return p.ServerUUID == m.ServerUUID && behind(&p, &m)
 }
 
 // Covers reports whether a mark includes everything before a position: by GTIDs
