@@ -1,8 +1,10 @@
 package consumers
 
 import (
+	"fmt"
 	"slices"
 	"sort"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -33,6 +35,41 @@ type failure struct {
 	raw   *kgo.Record
 	stage stage
 	err   error
+	// skipped: a person has decided already that the partition moves past it.
+	skipped bool
+	// advice is what to do about it; "" is the usual.
+	advice string
+}
+
+// String says where the record is and what is wrong with it, for the status, the
+// log and the headers of a dead letter.
+func (f *failure) String() string {
+	return fmt.Sprintf("offset %d of %s-%d, key %s (%s): %s", f.raw.Offset, f.raw.Topic, f.raw.Partition, shown(f.raw.Key), f.stage, f.reason())
+}
+
+// mostReason bounds what is said of a record, which may hold a name or a text of
+// any length.
+const mostReason = 2000
+
+// reason is what is wrong with the record, in valid UTF-8.
+func (f *failure) reason() string {
+	text := strings.ToValidUTF8(f.err.Error(), "\uFFFD")
+	if len(text) <= mostReason {
+		return text
+	}
+	return strings.ToValidUTF8(text[:mostReason], "") + " …"
+}
+
+// shown is as much of a key as fits a message, in valid UTF-8.
+func shown(key []byte) string {
+	const longest = 200
+	switch {
+	case key == nil:
+		return "null"
+	case len(key) <= longest:
+		return strings.ToValidUTF8(string(key), "\uFFFD")
+	}
+	return strings.ToValidUTF8(string(key[:longest]), "\uFFFD") + "…"
 }
 
 // batch is a run of consecutive records of one partition. It and all that it

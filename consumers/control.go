@@ -207,10 +207,12 @@ func (r *Runner) Skip(ctx context.Context, at admin.Record) error {
 func (p *progress) stuckAt() int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.failed == nil || p.failed.Record == nil {
-		return -1
+	for _, why := range []*admin.Problem{p.failed, p.waits} {
+		if why != nil && why.Record != nil {
+			return why.Record.Offset
+		}
 	}
-	return p.failed.Record.Offset
+	return -1
 }
 
 // Check looks at the brokers, the topics and the group, and changes nothing.
@@ -253,10 +255,10 @@ func (r *Runner) logRejected(f *failure) {
 	if !r.config.LogErrors {
 		return
 	}
-	fields := []zap.Field{zap.String("stage", string(f.stage)), zap.Error(f.err)}
+	fields := []zap.Field{zap.String("stage", string(f.stage)), zap.String("error", f.reason())}
 	if r.config.LogMessages {
 		fields = append(fields, zap.String("topic", f.raw.Topic), zap.Int32("partition", f.raw.Partition),
-			zap.Int64("offset", f.raw.Offset), zap.Time("timestamp", f.raw.Timestamp), zap.ByteString("key", shown(f.raw.Key)))
+			zap.Int64("offset", f.raw.Offset), zap.Time("timestamp", f.raw.Timestamp), zap.String("key", shown(f.raw.Key)))
 	}
 	r.log.Warn("a record can never be written", fields...)
 }

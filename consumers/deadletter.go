@@ -7,7 +7,9 @@ import (
 	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/zap"
 
 	"github.com/weir-cdc/weir/internal/failpoint"
@@ -38,7 +40,7 @@ const headerPrefix = "__connect.errors."
 // send returns nil once every record is acknowledged by all in-sync replicas.
 // After an error it is called again with the same records.
 func (d *deadLetters) send(ctx context.Context, failures []failure) error {
-	client, err := d.connect(ctx)
+	client, err := d.connect(ctx, failures[0].raw.Topic)
 	if err != nil {
 		return err
 	}
@@ -46,15 +48,38 @@ func (d *deadLetters) send(ctx context.Context, failures []failure) error {
 	for i := range failures {
 		letters[i] = d.letter(&failures[i])
 	}
-	if err := client.ProduceSync(ctx, letters...).FirstErr(); err != nil {
-		d.renew(ctx, client)
-		return fmt.Errorf("writing to the dead letter topic %s: %w", d.config.DeadLetter.Topic, err)
+	for len(letters) > 0 {
+		n := d.fitting(letters)
+		err := client.ProduceSync(ctx, letters[:n]...).FirstErr()
+		if errors.Is(err, kerr.MessageTooLarge) {
+			return fmt.Errorf("writing to the dead letter topic %s, whose max.message.bytes is too small for a record of %d bytes: %w",
+				d.config.DeadLetter.Topic, sizeOf(letters[0]), err)
+		}
+		if err != nil {
+			d.renew(ctx, client)
+			return fmt.Errorf("writing to the dead letter topic %s: %w", d.config.DeadLetter.Topic, err)
+		}
+		letters = letters[n:]
 	}
 	failpoint.Pass(failpoint.DeadLettered)
 	for i := range failures {
 		d.count(failures[i].raw.Topic, 1)
 	}
 	return nil
+}
+
+// fitting says how many of letters are sent together: as many as half of
+// max.request.size takes, so that one which is larger travels alone, and only its own
+// size can be too much for the topic.
+func (d *deadLetters) fitting(letters []*kgo.Record) int {
+	usual := int64(d.config.DeadLetter.MaxBytes) / 2
+	n, size := 1, sizeOf(letters[0])
+	for ; n < len(letters); n++ {
+		if size += sizeOf(letters[n]); size > usual {
+			break
+		}
+	}
+	return n
 }
 
 // letter is the record as a dead letter.
@@ -73,15 +98,23 @@ func (d *deadLetters) letter(f *failure) *kgo.Record {
 	for _, h := range [...][2]string{
 		{"topic", f.raw.Topic}, {"partition", strconv.Itoa(int(f.raw.Partition))}, {"offset", strconv.FormatInt(f.raw.Offset, 10)},
 		{"connector.name", d.config.Name}, {"task.id", "0"}, {"stage", string(f.stage)}, {"class.name", class},
-		{"exception.class.name", exception}, {"exception.message", f.err.Error()}, {"exception.stacktrace", f.err.Error()},
+		{"exception.class.name", exception}, {"exception.message", f.String()}, {"exception.stacktrace", f.String()},
 	} {
 		out.Headers = append(out.Headers, kgo.RecordHeader{Key: headerPrefix + h[0], Value: []byte(h[1])})
 	}
 	return out
 }
 
-// connect makes the client, and the topic where it does not exist.
-func (d *deadLetters) connect(ctx context.Context) (*kgo.Client, error) {
+// mostRequest is the largest request that the client can send, and mostLetter
+// the largest record in one.
+const (
+	mostRequest = 1 << 30
+	mostLetter  = mostRequest - 1<<20
+)
+
+// connect makes the client, and the topic where it does not exist. The first
+// letters are of topic source.
+func (d *deadLetters) connect(ctx context.Context, source string) (*kgo.Client, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
@@ -99,7 +132,7 @@ func (d *deadLetters) connect(ctx context.Context) (*kgo.Client, error) {
 	if d.ready {
 		return d.client, nil
 	}
-	if err := d.create(ctx); err != nil {
+	if err := d.create(ctx, source); err != nil {
 		return nil, err
 	}
 	d.ready = true
@@ -126,9 +159,8 @@ func (d *deadLetters) options() ([]kgo.Opt, error) {
 		return nil, err
 	}
 	opts = append(opts, kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0), kgo.ClientID(d.config.DeadLetters.ClientID+"-dlq"))
-	if d.config.DeadLetter.MaxBytes > 0 {
-		opts = append(opts, kgo.ProducerBatchMaxBytes(d.config.DeadLetter.MaxBytes))
-	}
+	// What was read from one topic has to fit into another: the broker decides.
+	opts = append(opts, kgo.ProducerBatchMaxBytes(mostLetter), kgo.BrokerMaxWriteBytes(mostRequest))
 	codec := map[string]kgo.CompressionCodec{
 		"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(), "lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression(),
 	}
@@ -141,10 +173,14 @@ func (d *deadLetters) options() ([]kgo.Opt, error) {
 // usualReplicas is Kafka Connect's default for the dead letter topic.
 const usualReplicas = 3
 
-// create makes the topic where it does not exist.
-func (d *deadLetters) create(ctx context.Context) error {
+// create makes the topic where it does not exist, for records as large as those
+// of source may be.
+func (d *deadLetters) create(ctx context.Context, source string) error {
 	topic := kafka.Deleting(d.config.DeadLetter.Topic)
 	topic.Partitions, topic.Replicas = 1, d.config.DeadLetter.Replicas
+	if largest := largestRecord(ctx, d.client, source); largest != "" {
+		topic.Configs[maxMessageBytes] = largest
+	}
 	if topic.Replicas == 0 {
 		brokers, err := kadm.NewClient(d.client).ListBrokers(ctx)
 		if err != nil {
@@ -160,6 +196,23 @@ func (d *deadLetters) create(ctx context.Context) error {
 		d.log.Info("created the dead letter topic", zap.String("topic", name), zap.Int("replicas", topic.Replicas))
 	}
 	return nil
+}
+
+const maxMessageBytes = "max.message.bytes"
+
+// largestRecord is what topic itself sets for the size of its records; "" where
+// it has the brokers' limit, or does not say.
+func largestRecord(ctx context.Context, client *kgo.Client, topic string) string {
+	configs, err := kadm.NewClient(client).DescribeTopicConfigs(ctx, topic)
+	if err != nil || len(configs) != 1 || configs[0].Err != nil {
+		return ""
+	}
+	for _, c := range configs[0].Configs {
+		if c.Key == maxMessageBytes && c.Source == kmsg.ConfigSourceDynamicTopicConfig {
+			return c.MaybeValue()
+		}
+	}
+	return ""
 }
 
 // close ends the connection for good; records that were acknowledged stay.

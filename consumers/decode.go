@@ -1,6 +1,7 @@
 package consumers
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -31,8 +32,7 @@ type decoder struct {
 	config  *Config
 	schemas *kafka.SchemaSource
 	domains *domains
-	// waiting is told what the decoder waits for, and "" when it no longer does.
-	waiting func(reason string)
+	skipped int64 // the offset that a person moves the partition past, -1: none
 
 	reader  *json.Reader
 	entries map[string]*json.SchemaEntry
@@ -40,49 +40,92 @@ type decoder struct {
 	sources map[string]string // domains of captures by the name in the source block
 }
 
-func newDecoder(config *Config, schemas *kafka.SchemaSource, domains *domains, waiting func(string)) *decoder {
+func newDecoder(config *Config, schemas *kafka.SchemaSource, domains *domains) *decoder {
 	return &decoder{
-		config: config, schemas: schemas, domains: domains, waiting: waiting,
+		config: config, schemas: schemas, domains: domains, skipped: -1,
 		reader: json.NewReader(nil), entries: map[string]*json.SchemaEntry{}, sources: map[string]string{},
 	}
 }
 
 // failedAt is an error of one record, with the stage at which it failed.
 type failedAt struct {
-	stage stage
-	err   error
+	stage   stage
+	err     error
+	skipped bool // a person has said that the partition is to move past it
 }
 
 func (f *failedAt) Error() string { return f.err.Error() }
 func (f *failedAt) Unwrap() error { return f.err }
 
-// decode reads raw into s. A *failedAt error rejects the record, a *sink.Stopped
-// stops the partition, and any other error passes.
-func (d *decoder) decode(ctx context.Context, raw *kgo.Record, s *slot) error {
+// missingSchema says that a record names a schema that has not arrived. It is
+// waited for: the capture writes it in the transaction of its first record.
+type missingSchema struct{ fingerprint []byte }
+
+func (m *missingSchema) Error() string { return "waiting for schema " + string(m.fingerprint) }
+
+// foreignDomain says that a record's version cannot be compared with those
+// before it, so that its partition stops, whatever errors are tolerated: what
+// follows is most likely like it.
+type foreignDomain struct{ domain, first string }
+
+func (f *foreignDomain) Error() string {
+	return fmt.Sprintf("the record has a version of domain %s, the records before it have %s, and the two cannot be compared", f.domain, f.first)
+}
+
+// decode reads raw into s. A *failedAt error rejects the record; the partition
+// waits at one of a *missingSchema, and stops at one of a *foreignDomain.
+func (d *decoder) decode(raw *kgo.Record, s *slot) error {
 	version, fingerprint := d.begin(raw, &s.record)
-	entry, err := d.entry(ctx, fingerprint)
+	entry, err := d.entry(fingerprint)
 	if err != nil {
-		return err
+		return d.unlessSkipped(raw, err)
 	}
 	d.reader.Use(entry)
 	if err := d.readKey(s, raw.Key); err != nil {
-		return &failedAt{stageKey, err}
+		return &failedAt{stage: stageKey, err: err}
 	}
 	if err := d.reader.ReadValue(&s.message, raw.Value); err != nil {
-		return &failedAt{stageValue, err}
+		return &failedAt{stage: stageValue, err: err}
 	}
 	r := &s.record
 	r.Key, r.Value, r.Envelope, r.Tombstone = s.message.Key, s.message.Value, s.message.Envelope, s.message.Tombstone
 	r.Deleted = r.Tombstone
 	r.Wrapped, r.Placed, r.Timed = false, false, false
 	r.Op = cdc.OpNone
-	if r.Envelope != nil {
-		r.Op = r.Envelope.Op
+	if e := r.Envelope; e != nil {
+		if err := checkOp(e); err != nil {
+			return &failedAt{stage: stageValue, err: err}
+		}
+		r.Op = e.Op
 	}
 	if err := d.version(r, version, entry); err != nil {
-		return &failedAt{stageValue, err}
+		return &failedAt{stage: stageValue, err: err}
 	}
-	return d.check(r)
+	return d.unlessSkipped(raw, d.check(r))
+}
+
+// checkOp reports an envelope that says nothing of what became of its row: a sink
+// would delete it, or pass over the change.
+func checkOp(e *cdc.Envelope) error {
+	switch e.Op {
+	case cdc.OpCreate, cdc.OpUpdate, cdc.OpRead:
+		if e.After == nil {
+			return fmt.Errorf("field %q: it is null, although op is %c", "after", e.Op)
+		}
+	case cdc.OpDelete, cdc.OpTruncate, cdc.OpMessage:
+	default:
+		return fmt.Errorf("field %q: %q is no operation of Debezium's", "op", string(rune(e.Op)))
+	}
+	return nil
+}
+
+// unlessSkipped makes what a partition stops or waits at a failure of the
+// record, if a person has it moved past.
+func (d *decoder) unlessSkipped(raw *kgo.Record, err error) error {
+	if err == nil || raw.Offset != d.skipped {
+		return err
+	}
+	return &failedAt{stage: stageValue, err: err, skipped: true}
 }
 
 // begin fills in what does not depend on key and value.
@@ -125,27 +168,35 @@ func (d *decoder) readKey(s *slot, key []byte) error {
 }
 
 // entry finds what a fingerprint stands for; nil for none.
-func (d *decoder) entry(ctx context.Context, fingerprint []byte) (*json.SchemaEntry, error) {
+func (d *decoder) entry(fingerprint []byte) (*json.SchemaEntry, error) {
 	if fingerprint == nil {
 		return nil, nil
 	}
 	if e := d.entries[string(fingerprint)]; e != nil {
 		return e, nil
 	}
+	if !json.IsFingerprint(fingerprint) {
+		return nil, &failedAt{stage: stageValue, err: fmt.Errorf("reading header %s: want 16 hexadecimal digits, got %.40q", cdc.HeaderSchema, fingerprint)}
+	}
 	e := d.schemas.Known(fingerprint)
 	if e == nil {
-		d.waiting("waiting for schema " + string(fingerprint))
-		defer d.waiting("")
-		var err error
-		if e, err = d.schemas.Entry(ctx, fingerprint); err != nil {
-			if ctx.Err() != nil {
-				return nil, context.Cause(ctx)
-			}
-			return nil, &sink.Stopped{Reason: err, Advice: "update this binary if the schema was written by a later one, else let the capture write its schemas again"}
-		}
+		return nil, &missingSchema{bytes.Clone(fingerprint)}
 	}
 	d.entries[string(fingerprint)] = e
 	return e, nil
+}
+
+// await waits until the schema has arrived. A *sink.Stopped error says that it
+// has and cannot be read.
+func (d *decoder) await(ctx context.Context, m *missingSchema) error {
+	_, err := d.schemas.Entry(ctx, m.fingerprint)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	}
+	return &sink.Stopped{Reason: err, Advice: "update this binary if the schema was written by a later one, else let the capture write its schemas again"}
 }
 
 // version orders the record among those of its key, as version.source says.
@@ -167,7 +218,7 @@ func (d *decoder) version(r *cdc.Record, header []byte, entry *json.SchemaEntry)
 	default:
 		v, ok := parseVersion(header)
 		if !ok {
-			return fmt.Errorf("reading header %s: want 19 digits, got %q", cdc.HeaderVersion, header)
+			return fmt.Errorf("reading header %s: want 19 digits, got %.40q", cdc.HeaderVersion, header)
 		}
 		r.Version, r.Domain = v, d.captureDomain(r, entry)
 		if r.Domain == "" {
@@ -226,9 +277,5 @@ func (d *decoder) check(r *cdc.Record) error {
 		d.domain = first
 		return nil
 	}
-	return &sink.Stopped{
-		Reason: fmt.Errorf("offset %d of %s-%d has a version of domain %s, the records before it have %s, and the two cannot be compared",
-			r.Offset, r.Topic, r.Partition, r.Domain, first),
-		Advice: "rebuild the target (weirctl rebuild), or set version.source=record-time",
-	}
+	return &foreignDomain{r.Domain, first}
 }

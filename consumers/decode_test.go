@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -91,13 +92,13 @@ func change(topic string, op byte, id int, name string, version uint64) *kgo.Rec
 // decodeAll decodes records with a schema source that knows the items.
 func decodeAll(t *testing.T, config Config, records ...*kgo.Record) ([]string, error) {
 	t.Helper()
-	d := newDecoder(&config, nil, newDomains(), func(string) {})
+	d := newDecoder(&config, nil, newDomains())
 	d.entries[itemEntry.Fingerprint] = itemEntry
 	var out []string
 	for i, raw := range records {
 		raw.Offset = int64(i)
 		var s slot
-		if err := d.decode(context.Background(), raw, &s); err != nil {
+		if err := d.decode(raw, &s); err != nil {
 			return out, err
 		}
 		if r := &s.record; r.Value == nil && r.Envelope != nil {
@@ -198,6 +199,51 @@ func TestAnotherVersionDomainStops(t *testing.T) {
 	if s.size() != 3 {
 		t.Errorf("%d rows", s.size())
 	}
+	if err := r.Skip(t.Context(), admin.Record{Topic: "t", Partition: 0, Offset: 2}); err != nil {
+		t.Fatal(err)
+	}
+	caughtUp(t, r, 3)
+	if letter := consume(t, addr, "test-dlq", 1)[0]; string(letter.Key) != `{"id":3}` {
+		t.Errorf("dead letter %s", letter.Key)
+	}
+}
+
+// TestASchemaThatNeverComes: its partition waits with the reason, what came
+// before is written and committed, and the record can be skipped.
+func TestASchemaThatNeverComes(t *testing.T) {
+	addr, topic, name, cl := realTopic(t, nil)
+	lost := flat(topic, 0, 2, 1)
+	lost.Headers = []kgo.RecordHeader{{Key: cdc.HeaderSchema, Value: fmt.Appendf(nil, "%016x", rand.Uint64())}}
+	produce(t, cl, flat(topic, 0, 1, 1), lost, flat(topic, 0, 3, 1), flat(topic, 1, 4, 1))
+	s := newTarget()
+	r := onKafka(addr, topic, name, s).build(t)
+	start(t, r)
+	eventually(t, func() error {
+		st := r.Status()
+		if len(st.Tasks) != 3 || st.Tasks[0].State != admin.Running || st.Tasks[0].Problem == nil || st.Tasks[0].Committed != 1 || st.Tasks[1].Lag.Records != 0 {
+			return fmt.Errorf("%s", describe(r))
+		}
+		return nil
+	})
+	p := r.Status().Tasks[0].Problem
+	if want := fmt.Sprintf("offset 1 of %s-0, key {\"id\":2}: waiting for schema %s", topic, lost.Headers[0].Value); !strings.HasPrefix(p.Text, want) || !strings.Contains(p.Do, "weirctl skip "+topic+" 0 1") {
+		t.Errorf("problem %+v, want %s", p, want)
+	}
+	at := admin.Record{Topic: topic, Partition: 0, Offset: 2}
+	if err := r.Skip(t.Context(), at); err == nil {
+		t.Error("skipped a record that is not stuck")
+	}
+	at.Offset = 1
+	if err := r.Skip(t.Context(), at); err != nil {
+		t.Fatal(err)
+	}
+	caughtUp(t, r, 3)
+	if s.size() != 3 {
+		t.Errorf("%d rows", s.size())
+	}
+	if letter := consume(t, addr, name+"-dlq", 1)[0]; string(letter.Key) != `{"id":2}` {
+		t.Errorf("dead letter %s", letter.Key)
+	}
 }
 
 func TestKeysThatAreNoJSON(t *testing.T) {
@@ -265,13 +311,18 @@ func TestASchemaOfALaterVersionStops(t *testing.T) {
 	if _, err := kafka.CreateTopics(context.Background(), cl, kafka.Compacted(kafka.SchemaTopic(prefix))); err != nil {
 		t.Fatal(err)
 	}
-	fingerprint := []byte(prefix)
+	fingerprint := fmt.Appendf(nil, "%016x", rand.Uint64())
 	produce(t, cl, &kgo.Record{Topic: kafka.SchemaTopic(prefix), Key: fingerprint, Value: []byte(`{"version":99,"fingerprint":"x"}`)})
 	source := kafka.NewSchemaSource(logger(t), kgo.SeedBrokers(addr))
 	defer source.Close()
-	d := newDecoder(&Config{}, source, newDomains(), func(string) {})
+	d := newDecoder(&Config{}, source, newDomains())
 	var s slot
-	err := d.decode(context.Background(), &kgo.Record{Topic: "t", Value: []byte(`{}`), Headers: []kgo.RecordHeader{{Key: cdc.HeaderSchema, Value: fingerprint}}}, &s)
+	err := d.decode(&kgo.Record{Topic: "t", Value: []byte(`{}`), Headers: []kgo.RecordHeader{{Key: cdc.HeaderSchema, Value: fingerprint}}}, &s)
+	var missing *missingSchema
+	if !errors.As(err, &missing) {
+		t.Fatalf("got %v", err)
+	}
+	err = d.await(t.Context(), missing)
 	var stopped *sink.Stopped
 	if !errors.As(err, &stopped) || !strings.Contains(err.Error(), "format version 99") || !strings.Contains(stopped.Advice, "update this binary") {
 		t.Errorf("got %v", err)

@@ -307,7 +307,7 @@ func TestDeadLettersComeBeforeTheirOffset(t *testing.T) {
 		`{"id":2}`: {"h": "v", "topic": topic, "partition": "0", "offset": "1", "stage": "VALUE_CONVERTER", "connector.name": name, "task.id": "0",
 			"class.name": jsonConverter, "exception.class.name": "org.apache.kafka.connect.errors.DataException"},
 		`{`:        {"offset": "2", "stage": "KEY_CONVERTER"},
-		`{"id":4}`: {"offset": "3", "stage": "TASK_PUT", "exception.message": "no room for it"},
+		`{"id":4}`: {"offset": "3", "stage": "TASK_PUT", "exception.message": "offset 3 of " + topic + `-0, key {"id":4} (TASK_PUT): no room for it`},
 	} {
 		got := letters[key]
 		if got == nil {

@@ -92,7 +92,7 @@ func newWorker(r *Runner, l *Lease) *worker {
 	topic := map[string][]int32{l.Topic(): {l.Partition()}}
 	w.inbox = newInbox(r.config.BufferBytes,
 		func() { l.Client().PauseFetchPartitions(topic) }, func() { l.Client().ResumeFetchPartitions(topic) })
-	w.decoder = newDecoder(&r.config, r.schemas, r.domains, w.waitsFor)
+	w.decoder = newDecoder(&r.config, r.schemas, r.domains)
 	w.progress.begin(l.Start())
 	return w
 }
@@ -230,6 +230,9 @@ func (w *worker) handle(ctx context.Context) error {
 		return w.lease.gate.fail(fmt.Errorf("reading %s-%d went back from %d to %d", w.lease.Topic(), w.lease.Partition(), w.expect, first))
 	}
 	if err := w.prepare(ctx, b); err != nil {
+		if handled, err := w.blocked(ctx, b.raws[0], err); handled || err != nil {
+			return err
+		}
 		if final(err) { // a person has to act; what came before is committed
 			return errors.Join(err, w.flow.idle(ctx))
 		}
@@ -260,6 +263,73 @@ func (w *worker) handle(ctx context.Context) error {
 	return nil
 }
 
+// blocked deals with a batch that cannot begin, since its first record names a
+// schema that has not arrived or has a version of another domain: it waits until
+// that has changed or a person has the record skipped, and has the batch handled
+// again. It reports whether err was of that kind.
+func (w *worker) blocked(ctx context.Context, first *kgo.Record, err error) (handled bool, _ error) {
+	var missing *missingSchema
+	var foreign *foreignDomain
+	switch {
+	case errors.As(err, &missing):
+		err = w.awaitSchema(ctx, first, missing)
+	case errors.As(err, &foreign):
+		err = w.awaitSkip(ctx, first, foreign)
+	default:
+		return false, nil
+	}
+	if err != nil {
+		return true, err
+	}
+	return true, w.handle(ctx)
+}
+
+// awaitSchema waits until the schema that the record names has arrived, or a
+// person has the record skipped. What came before it becomes durable meanwhile.
+func (w *worker) awaitSchema(ctx context.Context, raw *kgo.Record, missing *missingSchema) error {
+	w.waitsAt(raw, missing)
+	defer w.waitsFor("")
+	waiting, cancel := context.WithCancel(ctx)
+	defer cancel()
+	arrived := make(chan error, 1)
+	go func() { arrived <- w.decoder.await(waiting, missing) }()
+	idle := time.NewTicker(idleAfter)
+	defer idle.Stop()
+	for {
+		if err := w.flow.idle(ctx); err != nil {
+			return err
+		}
+		select {
+		case err := <-arrived:
+			return err
+		case <-idle.C:
+		case s := <-w.skips:
+			if w.takeSkip(s, raw.Offset) {
+				w.decoder.skipped = raw.Offset
+				return nil
+			}
+		case <-w.draining:
+			return errDrained
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// awaitSkip fails the partition at a record whose version is of another domain,
+// until a person has it skipped.
+func (w *worker) awaitSkip(ctx context.Context, raw *kgo.Record, foreign *foreignDomain) error {
+	if err := w.flow.idle(ctx); err != nil {
+		return err
+	}
+	f := failure{raw: raw, stage: stageValue, err: foreign, advice: "rebuild the target (weirctl rebuild), or set version.source=record-time"}
+	if err := w.untilSkipped(ctx, &f); err != nil {
+		return err
+	}
+	w.decoder.skipped = raw.Offset
+	return nil
+}
+
 // passStuck waits until a person has the record skipped that ended the batch.
 func (w *worker) passStuck(ctx context.Context, f *failure) error {
 	if err := w.flow.idle(ctx); err != nil {
@@ -283,26 +353,25 @@ func (w *worker) passStuck(ctx context.Context, f *failure) error {
 // errors.retry.timeout says; then all its records count as rejected.
 func (w *worker) prepare(ctx context.Context, b *batch) error {
 	err := w.retryFor(ctx, w.runner.config.RetryTimeout, "transforming records", func(ctx context.Context) error {
-		if err := w.decode(ctx, b); err != nil {
+		if err := w.decode(b); err != nil {
 			return err
 		}
 		return w.transform(ctx, b)
 	})
-	var stopped *sink.Stopped
-	if err == nil || errors.As(err, &stopped) || ctx.Err() != nil || w.lease.gate.err() != nil {
+	if err == nil || final(err) || ctx.Err() != nil || w.lease.gate.err() != nil {
 		return err
 	}
 	for _, r := range b.decoded {
-		b.failures = append(b.failures, failure{b.raw(r.Offset), stageTransform, err})
+		b.failures = append(b.failures, failure{raw: b.raw(r.Offset), stage: stageTransform, err: err})
 	}
 	b.records = nil
 	b.sortFailures()
 	return nil
 }
 
-// decode reads the records of the batch. One that stops the partition ends the
-// batch before it.
-func (w *worker) decode(ctx context.Context, b *batch) error {
+// decode reads the records of the batch. One that the partition waits or stops at
+// ends the batch before it.
+func (w *worker) decode(b *batch) error {
 	b.failures, b.decoded, b.records = b.failures[:0], b.decoded[:0], nil
 	b.cover()
 	n := 0
@@ -312,7 +381,7 @@ func (w *worker) decode(ctx context.Context, b *batch) error {
 		}
 		s := b.slot(n)
 		n++
-		if err := w.decoder.decode(ctx, raw, s); err == nil {
+		if err := w.decoder.decode(raw, s); err == nil {
 			b.decoded = append(b.decoded, &s.record)
 		} else if ended, err := w.undecoded(b, i, err); ended {
 			return err
@@ -326,11 +395,10 @@ func (w *worker) decode(ctx context.Context, b *batch) error {
 func (w *worker) undecoded(b *batch, i int, err error) (ended bool, _ error) {
 	var failed *failedAt
 	if errors.As(err, &failed) {
-		b.failures = append(b.failures, failure{b.raws[i], failed.stage, failed.err})
+		b.failures = append(b.failures, failure{raw: b.raws[i], stage: failed.stage, err: failed.err, skipped: failed.skipped})
 		return false, nil
 	}
-	var stopped *sink.Stopped
-	if i == 0 || !errors.As(err, &stopped) {
+	if i == 0 {
 		return true, err
 	}
 	w.inbox.back(b.raws[i:])
@@ -352,7 +420,7 @@ func (w *worker) transform(ctx context.Context, b *batch) error {
 		}
 		if rejected != nil {
 			for _, item := range rejected.Items {
-				b.failures = append(b.failures, failure{b.raw(b.decoded[item.Index].Offset), stageTransform, item.Reason})
+				b.failures = append(b.failures, failure{raw: b.raw(b.decoded[item.Index].Offset), stage: stageTransform, err: item.Reason})
 			}
 		}
 	}
@@ -360,7 +428,7 @@ func (w *worker) transform(ctx context.Context, b *batch) error {
 	for _, r := range kept {
 		keep, err := enrich.Flatten{}.Apply(r)
 		if err != nil {
-			b.failures = append(b.failures, failure{b.raw(r.Offset), stageTransform, err})
+			b.failures = append(b.failures, failure{raw: b.raw(r.Offset), stage: stageTransform, err: err})
 		} else if keep {
 			b.kept = append(b.kept, r)
 		}
@@ -373,7 +441,7 @@ func (w *worker) transform(ctx context.Context, b *batch) error {
 // setAside deals with a record that can never be written: it goes to the dead
 // letters, where errors are tolerated at once, else when a person says so.
 func (w *worker) setAside(ctx context.Context, f failure) error {
-	if !w.runner.config.Tolerate {
+	if !w.runner.config.Tolerate && !f.skipped {
 		if err := w.untilSkipped(ctx, &f); err != nil {
 			return err
 		}
@@ -401,17 +469,13 @@ type skip struct {
 func (w *worker) untilSkipped(ctx context.Context, f *failure) error {
 	w.fail(&stuckError{f})
 	w.log.Error("a record can never be written; its partition stops",
-		zap.Int64("offset", f.raw.Offset), zap.ByteString("key", shown(f.raw.Key)), zap.String("stage", string(f.stage)), zap.Error(f.err))
+		zap.Int64("offset", f.raw.Offset), zap.String("key", shown(f.raw.Key)), zap.String("stage", string(f.stage)), zap.String("error", f.reason()))
 	for {
 		select {
 		case s := <-w.skips:
-			if s.offset != f.raw.Offset {
-				s.answer <- fmt.Errorf("the partition is stuck at offset %d, not at %d", f.raw.Offset, s.offset)
-				continue
+			if w.takeSkip(s, f.raw.Offset) {
+				return nil
 			}
-			w.recover()
-			s.answer <- nil
-			return nil
 		case <-w.draining:
 			return errDrained
 		case <-ctx.Done():
@@ -420,22 +484,22 @@ func (w *worker) untilSkipped(ctx context.Context, f *failure) error {
 	}
 }
 
+// takeSkip answers a person's word, and reports whether it is of the record at
+// offset, which the partition is stuck at.
+func (w *worker) takeSkip(s skip, offset int64) bool {
+	if s.offset != offset {
+		s.answer <- fmt.Errorf("the partition is stuck at offset %d, not at %d", offset, s.offset)
+		return false
+	}
+	w.recover()
+	s.answer <- nil
+	return true
+}
+
 // stuckError is why a partition fails at a record.
 type stuckError struct{ failure *failure }
 
-func (s *stuckError) Error() string {
-	r := s.failure.raw
-	return fmt.Sprintf("offset %d of %s-%d, key %s (%s): %v", r.Offset, r.Topic, r.Partition, shown(r.Key), s.failure.stage, s.failure.err)
-}
-
-// shown is as much of a key as fits a message.
-func shown(key []byte) []byte {
-	const longest = 200
-	if key == nil {
-		return []byte("null")
-	}
-	return key[:min(len(key), longest)]
-}
+func (s *stuckError) Error() string { return s.failure.String() }
 
 // unpaused waits while the partition is paused.
 func (w *worker) unpaused(ctx context.Context) error {
@@ -479,12 +543,20 @@ func advice(err error, l *Lease) (text, do string, at *admin.Record) {
 	var stuck *stuckError
 	switch {
 	case errors.As(err, &stuck):
-		raw := stuck.failure.raw
-		at = &admin.Record{Topic: raw.Topic, Partition: raw.Partition, Offset: raw.Offset}
-		return err.Error(), fmt.Sprintf("mend the cause and restart, or move the record to the dead letters: weirctl skip %s %d %d",
-			raw.Topic, raw.Partition, raw.Offset), at
+		do = stuck.failure.advice
+		if do == "" {
+			do = "mend the cause and restart"
+		}
+		do, at = orSkip(do, stuck.failure.raw)
+		return err.Error(), do, at
 	case errors.As(err, &stopped):
 		return fmt.Sprintf("%s-%d: %v", l.Topic(), l.Partition(), stopped.Reason), stopped.Advice, nil
 	}
 	return err.Error(), "", nil
+}
+
+// orSkip adds how to move past the record.
+func orSkip(do string, raw *kgo.Record) (string, *admin.Record) {
+	return fmt.Sprintf("%s, or move the record to the dead letters: weirctl skip %s %d %d", do, raw.Topic, raw.Partition, raw.Offset),
+		&admin.Record{Topic: raw.Topic, Partition: raw.Partition, Offset: raw.Offset}
 }

@@ -1,6 +1,7 @@
 package consumers
 
 import (
+	"fmt"
 	"sync"
 	"time"
 
@@ -53,6 +54,15 @@ func (p *progress) waitsFor(reason string) {
 	case p.waits == nil || p.waits.Text != reason:
 		p.waits = &admin.Problem{Text: reason, At: time.Now()}
 	}
+}
+
+// waitsAt shows what a running partition waits for at a record.
+func (w *worker) waitsAt(raw *kgo.Record, why error) {
+	do, at := orSkip("let the capture write its schemas again", raw)
+	text := fmt.Sprintf("offset %d of %s-%d, key %s: %v, which no schema topic has", raw.Offset, raw.Topic, raw.Partition, shown(raw.Key), why)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.waits = &admin.Problem{Text: text, Do: do, At: time.Now(), Record: at}
 }
 
 // lose says that the lease is lost, so that its last commit is not tried.

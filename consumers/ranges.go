@@ -321,7 +321,7 @@ func (f *rangeFlow) add(ctx context.Context, b *batch, records []*cdc.Record) er
 // refuse deals with records[n], which can never be rendered.
 func (f *rangeFlow) refuse(ctx context.Context, b *batch, records []*cdc.Record, n int, reason error) error {
 	at := records[n].Offset
-	letter := failure{b.raw(at), stagePut, reason}
+	letter := failure{raw: b.raw(at), stage: stagePut, err: reason}
 	if f.w.runner.config.Tolerate {
 		f.letters = append(f.letters, letter)
 		return nil

@@ -75,7 +75,10 @@ func final(err error) bool {
 	var rejected *sink.Rejected
 	var stopped *sink.Stopped
 	var lost *sink.Lost
-	return errors.As(err, &rejected) || errors.As(err, &stopped) || errors.As(err, &lost) || errors.Is(err, ErrClosed)
+	var missing *missingSchema
+	var foreign *foreignDomain
+	return errors.As(err, &rejected) || errors.As(err, &stopped) || errors.As(err, &lost) ||
+		errors.As(err, &missing) || errors.As(err, &foreign) || errors.Is(err, ErrClosed)
 }
 
 // sleep waits for d or until ctx ends.

@@ -123,7 +123,7 @@ func (f *writerFlow) write(ctx context.Context, records []*cdc.Record) error {
 func (f *writerFlow) reject(ctx context.Context, b *batch, rejected *sink.Rejected) error {
 	failures := make([]failure, len(rejected.Items))
 	for i, item := range rejected.Items {
-		failures[i] = failure{b.raw(b.records[item.Index].Offset), stagePut, item.Reason}
+		failures[i] = failure{raw: b.raw(b.records[item.Index].Offset), stage: stagePut, err: item.Reason}
 	}
 	if f.w.runner.config.Tolerate {
 		return f.w.deadLetter(ctx, failures)

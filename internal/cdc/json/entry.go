@@ -56,6 +56,19 @@ func appendEntrySchema(dst []byte, s *cdc.Schema) []byte {
 	return schemaWriter{extended: true}.append(dst, s)
 }
 
+// IsFingerprint reports whether b has the form of a fingerprint.
+func IsFingerprint(b []byte) bool {
+	if len(b) != 16 {
+		return false
+	}
+	for _, c := range b {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}
+
 // Marshal returns the entry as the value of its record: a JSON object with the
 // version of the format, the fingerprint, and the schemas in Connect's form.
 func (e *SchemaEntry) Marshal() []byte {
