@@ -86,11 +86,11 @@ func (n *schemaNode) member(name string, value []byte) (err error) {
 	case "version":
 		n.version, err = intOf(value)
 	case memberDigits:
-		n.digits, err = intOf(value)
+		n.digits, err = digitsOf(value)
 	case memberPrecision:
-		n.precision, err = intOf(value)
+		n.precision, err = digitsOf(value)
 	case memberScale:
-		n.scale, err = intOf(value)
+		n.scale, err = digitsOf(value)
 	case "fields":
 		n.fields = value
 	case "items":
@@ -289,4 +289,13 @@ func intOf(b []byte) (int, error) {
 		return 0, fmt.Errorf("%s is no small integer", b)
 	}
 	return int(n), nil
+}
+
+// digitsOf is a number of digits.
+func digitsOf(b []byte) (int, error) {
+	n, err := intOf(b)
+	if err == nil && (n > maxScale || n < -maxScale) {
+		err = fmt.Errorf("%s is no number of digits", b)
+	}
+	return n, err
 }

@@ -14,6 +14,13 @@ const maxLimbs = 8
 // maxZeros bounds what a few bytes of text (1E1000000000) can make of memory.
 const maxZeros = 1 << 14
 
+// mostDigits and mostDecimalBytes bound the decimals that are read: no database
+// has such, and making text of one takes time that grows with its square.
+const (
+	mostDigits       = 1 << 15
+	mostDecimalBytes = mostDigits / 2
+)
+
 // tenTo19 is the largest power of ten in a uint64.
 const tenTo19 = 10_000_000_000_000_000_000
 

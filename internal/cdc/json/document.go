@@ -115,7 +115,8 @@ func (f *planField) appendVariable(dst []byte, members []cdc.Value) []byte {
 			unscaled = &members[i]
 		}
 	}
-	if scale == nil || unscaled == nil || unscaled.Kind() != cdc.KindBytes || max(scale.Int(), -scale.Int()) > maxScale {
+	if scale == nil || unscaled == nil || unscaled.Kind() != cdc.KindBytes || len(unscaled.Bytes()) > mostDecimalBytes ||
+		scale.Int() > maxScale || scale.Int() < -maxScale {
 		return f.append(dst, new(cdc.List(members)))
 	}
 	return appendBigDecimal(dst, unscaled.Bytes(), int(scale.Int()), plain)

@@ -332,6 +332,9 @@ func (f *readField) decimal(p *parser, row *cdc.Row, v *cdc.Value) bool {
 		if !p.number() {
 			return p.fail(at, "no decimal")
 		}
+		if p.i-at > mostDigits {
+			return p.fail(at, "a decimal of too many digits")
+		}
 		if !f.literal(row, v, p.b[at:p.i]) {
 			return p.fail(at, "a number with more digits after the point than the field's scale")
 		}
@@ -350,6 +353,9 @@ func (f *readField) decimal(p *parser, row *cdc.Row, v *cdc.Value) bool {
 	b, ok := p.base64(row, s)
 	if !ok || len(b) == 0 {
 		return p.fail(at, "no decimal in base64")
+	}
+	if len(b) > mostDecimalBytes {
+		return p.fail(at, "a decimal of too many digits")
 	}
 	*v = decimalValue(b)
 	return true
@@ -392,7 +398,7 @@ func (f *readField) textDecimal(p *parser, row *cdc.Row, v *cdc.Value) bool {
 	if !ok {
 		return p.fail(p.i, "no text")
 	}
-	if !isNumber(s) || !f.literal(row, v, s) {
+	if len(s) > mostDigits || !isNumber(s) || !f.literal(row, v, s) {
 		if *v = cdc.String(s); p.isAbsent(s) {
 			*v = cdc.Absent()
 		}
