@@ -93,6 +93,13 @@ func appendBig(dst []byte, n *big.Int, size int) []byte {
 	return dst
 }
 
+// mostScale bounds the powers of ten of the numbers that are read, and mostDigits
+// their digits: no database has such a decimal.
+const (
+	mostScale  = 1 << 14
+	mostDigits = 1 << 15
+)
+
 // number is an exact decimal: n × 10^-scale.
 type number struct {
 	n     *big.Int
@@ -105,24 +112,28 @@ func parseNumber(b []byte) (number, bool) {
 	mantissa, exponent := b, 0
 	if i := bytes.IndexAny(b, "eE"); i >= 0 {
 		n, ok := parseSmall(b[i+1:])
-		if !ok || n < -1000 || n > 1000 { // no database has such a decimal
+		if !ok || n < -1000 || n > 1000 {
 			return number{}, false
 		}
 		mantissa, exponent = b[:i], int(n)
 	}
+	if len(mantissa) > mostDigits {
+		return number{}, false
+	}
 	digits := make([]byte, 0, len(mantissa))
-	scale, seen := 0, false
+	scale, seen, point := 0, false, false
 	for i, c := range mantissa {
 		switch {
 		case c >= '0' && c <= '9':
 			seen = true
 			digits = append(digits, c)
-			if bytes.IndexByte(mantissa[:i], '.') >= 0 {
+			if point {
 				scale++
 			}
 		case (c == '-' || c == '+') && i == 0:
 			digits = append(digits, c)
-		case c == '.' && bytes.IndexByte(mantissa[:i], '.') < 0:
+		case c == '.' && !point:
+			point = true
 		default:
 			return number{}, false
 		}

@@ -56,6 +56,9 @@ func newColumn(f *cdc.Field) (column, error) {
 		c.kinds = kinds(cdc.KindInt)
 	case timestamp:
 		c.kinds = kinds(cdc.KindInt, cdc.KindMicros)
+		if s.unit == millis { // the file's column may be one of microseconds
+			c.rule, c.limit, c.kinds = smallInt, math.MaxInt64/1000, kinds(cdc.KindInt)
+		}
 	case float32s:
 		c.kinds = kinds(cdc.KindFloat32)
 	case float64s:
@@ -150,6 +153,9 @@ func (c *column) needed(v *cdc.Value) (shape, error) {
 		return c.observeFloat(v)
 	case timeOfDay, duration:
 		if v.Kind() == cdc.KindInt {
+			if n, limit := v.Int(), longest(c.shape.unit); n > limit || n < -limit {
+				return shape{}, errRange
+			}
 			return shape{kind: duration, unit: c.shape.unit}, nil
 		}
 	case group, list:
@@ -195,8 +201,19 @@ func (c *column) observeFloat(v *cdc.Value) (shape, error) {
 	return shape{}, errKind
 }
 
-// observeInstant is for instants that travel as text.
+// longest is the longest duration of a unit that a column of a finer unit holds,
+// too: the file's may be one.
+func longest(unit uint8) int64 { return math.MaxInt64 / pow10s[nanos-unit] }
+
+// observeInstant is for instants that travel as text, and those that are out of
+// range.
 func (c *column) observeInstant(v *cdc.Value) (shape, error) {
+	switch v.Kind() {
+	case cdc.KindMicros:
+		return c.shape, nil
+	case cdc.KindInt:
+		return shape{}, errRange
+	}
 	if v.Kind() != cdc.KindString || c.field.Semantic != cdc.ZonedTimestamp {
 		return shape{}, errKind
 	}
@@ -250,6 +267,9 @@ func decimalNumber(v *cdc.Value, scale int) (number, bool) {
 func variableNumber(v *cdc.Value) (number, bool) {
 	members := v.List()
 	if len(members) != 2 || members[0].Kind() != cdc.KindInt || members[1].IsNull() {
+		return number{}, false
+	}
+	if scale := members[0].Int(); scale > mostScale || scale < -mostScale || len(members[1].Bytes()) > mostDigits/2 {
 		return number{}, false
 	}
 	return decimalNumber(&members[1], int(members[0].Int()))
