@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/zlib"
@@ -106,8 +107,13 @@ const (
 )
 
 // wholePayload is up to which size a transaction is uncompressed at once; above
-// it is streamed, one event in memory at a time.
+// it, or where it does not say its size, it is streamed, one event in memory at
+// a time.
 const wholePayload = 1 << 20
+
+// widestWindow is what zstd needs at its highest level; a frame that asks for
+// more memory was not written by a server.
+const widestWindow = 128 << 20
 
 // payloadReader uncompresses transactions; its memory is reused.
 type payloadReader struct {
@@ -177,21 +183,20 @@ func (p *payloadReader) events(each func(raw []byte) error) error {
 	case p.algorithm == payloadNone:
 		return splitEvents(p.data, each)
 	case p.decoder == nil:
-		d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true))
+		d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+			zstd.WithDecoderMaxWindow(widestWindow), zstd.WithDecodeAllCapLimit(true))
 		if err != nil {
 			return fmt.Errorf("making a zstd decoder: %w", err)
 		}
 		p.decoder = d
 	}
-	if p.size > wholePayload {
+	if p.size == 0 || p.size > wholePayload {
 		return p.stream(each)
 	}
-	whole, err := p.decoder.DecodeAll(p.data, p.whole[:0])
+	p.whole = slices.Grow(p.whole[:0], int(p.size))
+	whole, err := p.decoder.DecodeAll(p.data, p.whole[:0:p.size])
 	if err != nil {
 		return fmt.Errorf("uncompressing: %w", err)
-	}
-	if cap(whole) <= 2*wholePayload {
-		p.whole = whole
 	}
 	return splitEvents(whole, each)
 }
