@@ -144,6 +144,9 @@ func (s *Sink) fill(body *bytes.Buffer, b *bulk, text []byte) error {
 	return nil
 }
 
+// errNoResult says that the answer is none to the operation.
+var errNoResult = errors.New("the answer does not say what became of the operation")
+
 // errBusy says that the cluster refused a whole request for now.
 var errBusy = errors.New("the cluster is busy")
 
@@ -178,6 +181,7 @@ func (b *bulk) read(response *http.Response) error {
 		return fmt.Errorf("reading the answer to %d operations: it has %d", len(b.operations), len(a.Items))
 	}
 	for i, item := range a.Items {
+		b.outcomes[i], b.reasons[i] = pending, errNoResult
 		for _, result := range item {
 			b.outcomes[i], b.reasons[i] = classify(result.Status, b.operations[i].delete, result.Error.Type, result.Error.Reason, result.Error.Cause.Reason)
 		}
