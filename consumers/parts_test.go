@@ -44,6 +44,30 @@ func TestMarksStay(t *testing.T) {
 	}
 }
 
+// FuzzMarks reads the metadata of commits, whoever wrote it: what is ours is
+// written as it was read.
+func FuzzMarks(f *testing.F) {
+	for _, text := range []string{
+		"w1;0102030405060708090a0b0c0d0e0f10;1700000000123", "w1;0102030405060708090a0b0c0d0e0f10;-",
+		"i1;0102030405060708090a0b0c0d0e0f10;0011223344556677;1700000000123;42;1700000000000", "i1;0102030405060708090a0b0c0d0e0f10;L;-;-;-", "", "i2;x", "w1;;",
+	} {
+		f.Add(text, int64(7))
+	}
+	f.Fuzz(func(t *testing.T, text string, offset int64) {
+		if m, ours, err := parseMark(text); err == nil && ours {
+			if again, _, err := parseMark(m.String()); err != nil || again.topicID != m.topicID || !again.since.Equal(m.since) {
+				t.Fatalf("%q became %s: %v", text, m, err)
+			}
+		}
+		if m, err := parseRangeMark(text, offset); err == nil {
+			again, err := parseRangeMark(m.String(), offset)
+			if err != nil || again.String() != m.String() || again.pending != m.pending || m.pending > 0 && (m.pending <= offset || !again.instant.Equal(m.instant)) {
+				t.Fatalf("%q became %s: %v", text, m, err)
+			}
+		}
+	})
+}
+
 func TestBackoffDoublesUpToItsBound(t *testing.T) {
 	b := backoff{first: 100 * time.Millisecond, most: time.Second, random: func() float64 { return 0 }}
 	for try, want := range []time.Duration{50, 100, 200, 400, 500, 500} {

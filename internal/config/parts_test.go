@@ -155,6 +155,48 @@ func FuzzProperties(f *testing.F) {
 	})
 }
 
+// FuzzResolve replaces references: what one gives is not looked at again, so that
+// no text goes in circles, and secrets are in no error.
+func FuzzResolve(f *testing.F) {
+	for _, text := range []string{"${env:A}${env:B}", "${env:C}", "${file:f:k}", "${dir:/:..}", "${${env:A}}", "${env:", "$(date:x)${a}", "${vault:x:y}"} {
+		f.Add(text, "${env:A}")
+	}
+	f.Fuzz(func(t *testing.T, text, value string) {
+		if strings.Contains(text, "${file:") || strings.Contains(text, "${dir:") && !strings.Contains(text, "${dir:/:") {
+			return // no file of the machine is a seed's
+		}
+		r := newResolver([]string{"A=" + value, "B=hunter2hunter2", "C=${env:C}"})
+		out, err := r.resolve(text)
+		if err != nil && strings.Contains(err.Error(), "hunter2hunter2") && !strings.Contains(text, "hunter2hunter2") {
+			t.Errorf("the secret is in %v", err)
+		}
+		if most := (len(text)+1)*(len(value)+len("hunter2hunter2")+1) + len(text); len(out) > most {
+			t.Errorf("%q became %d bytes", text, len(out))
+		}
+	})
+}
+
+// FuzzRegexes compiles lists of expressions and matches by them.
+func FuzzRegexes(f *testing.F) {
+	for _, text := range []string{`shop\.(orders|items),shop\..*`, `a(?=b)b,(a)\1`, `[a-z&&[^b]]`, `a\,b,,c`, `(?<x>a)\k<x>`, `[`} {
+		f.Add(text, "shop.orders")
+	}
+	f.Fuzz(func(t *testing.T, text, name string) {
+		list, err := compileRegexes(text)
+		if err != nil {
+			return
+		}
+		for _, r := range list {
+			if r.slow == nil { // what goes back and forth may take its time
+				r.Match(name)
+			}
+		}
+		if len(list) > strings.Count(text, ",")+1 {
+			t.Errorf("%q became %d expressions", text, len(list))
+		}
+	})
+}
+
 // escapeForTest writes text so that java.util.Properties reads it back: every
 // character as \uXXXX, those beyond the first plane as two.
 func escapeForTest(text string) string {

@@ -103,3 +103,35 @@ func BenchmarkAppend(b *testing.B) {
 		text = f.Append(text[:0], at)
 	}
 }
+
+// FuzzFormat: no pattern and no text breaks anything, and what is written is
+// read back where the pattern has all of a point in time.
+func FuzzFormat(f *testing.F) {
+	for _, pattern := range []string{"yyyy-MM-dd'T'HH:mm:ss.SSSXXX", "EEE, d MMM yyyy hh:mm a z", "GG yy DDD k''K Z", "'a", "Y w W F u E"} {
+		f.Add(pattern, "2024-02-30T25:61:61.9999+99:99", int64(1_700_000_000_123))
+	}
+	f.Add("yyyyMMddHHmmssSSS", "20240229", int64(-62_135_596_800_000))
+	full, err := Parse("yyyy-MM-dd'T'HH:mm:ss.SSS")
+	if err != nil {
+		f.Fatal(err)
+	}
+	now := time.UnixMilli(1_700_000_000_000)
+	f.Fuzz(func(t *testing.T, pattern, text string, millis int64) {
+		const year1, year10000 = -62_135_596_800_000, 253_402_300_800_000
+		if millis >= year1 && millis < year10000 {
+			if got, err := full.Read(string(full.Append(nil, millis)), now); err != nil || got != millis {
+				t.Errorf("%d is %s, then %d: %v", millis, full.Append(nil, millis), got, err)
+			}
+		}
+		if len(pattern) > 1000 {
+			return
+		}
+		p, err := Parse(pattern)
+		if err != nil {
+			return
+		}
+		p.Append(nil, millis)
+		p.Unit()
+		_, _ = p.Read(text, now)
+	})
+}
