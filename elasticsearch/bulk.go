@@ -117,12 +117,15 @@ func (s *Sink) send(ctx context.Context, b *bulk, text []byte) error {
 	return nil
 }
 
-// unanswered says in words that there was no answer.
+// unanswered says in words why there was no answer.
 func (s *Sink) unanswered(ctx context.Context, err error) error {
-	if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
-		return fmt.Errorf("no answer within %v (read.timeout.ms): %w", s.config.ReadTimeout, err)
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, context.DeadlineExceeded):
+		return fmt.Errorf("no answer from Elasticsearch within %v (read.timeout.ms): %w", s.config.ReadTimeout, err)
+	case cause != nil:
+		return err
 	}
-	return err
+	return fmt.Errorf("the connection to Elasticsearch failed: %w", err)
 }
 
 // fill writes the request's body.

@@ -194,12 +194,16 @@ func (s *Sink) createIndex(ctx context.Context, name, alias string) error {
 		"mappings": map[string]any{"_meta": map[string]any{"weir": s.meta(nil)}},
 		"aliases":  aliases,
 	}
-	err := s.call(ctx, http.MethodPut, "/"+url.PathEscape(name), body, nil)
-	var refused *statusError
-	if errors.As(err, &refused) && refused.kind == "resource_already_exists_exception" {
-		return nil
+	if err := s.call(ctx, http.MethodPut, "/"+url.PathEscape(name), body, nil); !exists(err) {
+		return err
 	}
-	return err
+	return nil
+}
+
+// exists reports whether err says that an index is there already.
+func exists(err error) bool {
+	var refused *statusError
+	return errors.As(err, &refused) && refused.kind == "resource_already_exists_exception"
 }
 
 func (s *Sink) meta(domains map[string]string) meta {
@@ -320,7 +324,7 @@ func (s *Sink) call(ctx context.Context, method, path string, body, out any) err
 	request.Header.Set("Content-Type", "application/json")
 	response, err := s.client.Perform(request)
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", method, request.URL.Path, err)
+		return fmt.Errorf("%s %s: %w", method, request.URL.Path, s.unanswered(ctx, err))
 	}
 	defer response.Body.Close()
 	answered, err := io.ReadAll(response.Body)

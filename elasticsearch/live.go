@@ -44,6 +44,11 @@ func (s *Sink) Live(ctx context.Context) (Live, error) {
 // written down. After a crash between the two it is called again. Indexes of
 // earlier generations stay until they are dropped by hand.
 func (s *Sink) Promote(ctx context.Context, group string) error {
+	// Before anything moves: the cluster may make no index by itself.
+	err := s.call(ctx, http.MethodPut, "/"+connectors, nil, nil)
+	if err != nil && !exists(err) {
+		return fmt.Errorf("creating index %s: %w", connectors, err)
+	}
 	names, err := s.succession(ctx)
 	if err != nil {
 		return err

@@ -5,7 +5,10 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/weir-cdc/weir/deploy/local/faults"
+	"github.com/weir-cdc/weir/deploy/local/servers"
 	"github.com/weir-cdc/weir/internal/cdc"
 	"github.com/weir-cdc/weir/internal/config"
 	"github.com/weir-cdc/weir/internal/sink"
@@ -175,5 +178,36 @@ func TestTooManyFields(t *testing.T) {
 	}
 	if got := source(t, name, "3"); got["city"] != "Bern" {
 		t.Errorf("document 3 is %v", got)
+	}
+}
+
+// TestNoAnswer: a connection that is dead, or is not made, is waited for with
+// the reason in words, and the batch is written when that is over.
+func TestNoAnswer(t *testing.T) {
+	network := faults.NewTCP(strings.TrimPrefix(servers.Elasticsearch(t), "http://"))
+	defer network.Close()
+	s, name := open(t, map[string]string{"connection.url": "http://" + network.Addr, "max.retries": "0"}), indexName(t)
+	mustWrite(t, s, row(name, 1, 1, "Rome"))
+	impatient := newSink(s.config, s.client, s.log, s.metrics)
+	impatient.config.ReadTimeout, impatient.indexes = 200*time.Millisecond, s.indexes
+	for _, c := range []struct {
+		begin func()
+		want  string
+	}{
+		{func() { network.Stall(faults.Answers) }, "no answer from Elasticsearch within 200ms"},
+		{func() { network.Refuse(true); network.Cut() }, "the connection to Elasticsearch failed"},
+	} {
+		c.begin()
+		err := write(t, impatient, row(name, 1, 2, "Oslo"))
+		var rejected *sink.Rejected
+		if err == nil || errors.As(err, &rejected) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v; want %s", err, c.want)
+		}
+		network.Resume()
+		network.Refuse(false)
+		mustWriteLong(t, s, []*cdc.Record{row(name, 1, 2, "Oslo")})
+	}
+	if got := source(t, name, "1"); got["city"] != "Oslo" {
+		t.Errorf("the document is %v", got)
 	}
 }
