@@ -41,8 +41,8 @@ type Fault struct {
 }
 
 const (
-	patience  = 30 * time.Second // for one Write to succeed in the end
-	soon      = 5 * time.Second  // for Write to return when its context ends
+	patience  = 3 * time.Minute // for one Write to succeed in the end
+	soon      = 5 * time.Second // for Write to return when its context ends
 	seeds     = 6
 	scriptLen = 60 // batches of a random run
 )
