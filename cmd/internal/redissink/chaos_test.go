@@ -462,8 +462,13 @@ func (k *cluster) owner(slot int64) int {
 func (k *cluster) move(slot int64, from, to int) {
 	a, b := client(k.t, k.nodes[from].Address), client(k.t, k.nodes[to].Address)
 	host, port, _ := strings.Cut(k.nodes[to].Address, ":")
-	do(k.t, b, "CLUSTER", "SETSLOT", slot, "IMPORTING", k.ids[from])
-	do(k.t, a, "CLUSTER", "SETSLOT", slot, "MIGRATING", k.ids[to])
+	set := func(c *redis.Client, args ...any) {
+		k.until("the cluster", func() error { // a node that was restarted may not know the others yet
+			return c.Do(k.t.Context(), append([]any{"CLUSTER", "SETSLOT", slot}, args...)...).Err()
+		})
+	}
+	set(b, "IMPORTING", k.ids[from])
+	set(a, "MIGRATING", k.ids[to])
 	for {
 		k.change(1)
 		keys, err := a.ClusterGetKeysInSlot(k.t.Context(), int(slot), 1).Result()
@@ -473,11 +478,13 @@ func (k *cluster) move(slot int64, from, to int) {
 		if len(keys) == 0 {
 			break
 		}
-		do(k.t, a, "MIGRATE", host, port, keys[0], 0, 5000, "REPLACE")
+		k.until("the move of a key", func() error { // a node that was restarted may not answer yet
+			return a.Do(k.t.Context(), "MIGRATE", host, port, keys[0], 0, 5000, "REPLACE").Err()
+		})
 		k.some(5 * time.Millisecond)
 	}
 	for _, c := range []*redis.Client{b, a} {
-		do(k.t, c, "CLUSTER", "SETSLOT", slot, "NODE", k.ids[to])
+		set(c, "NODE", k.ids[to])
 	}
 	for i, n := range k.nodes {
 		if i != from && i != to {
