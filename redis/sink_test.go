@@ -143,6 +143,29 @@ func TestStaleWrites(t *testing.T) {
 	}
 }
 
+// TestVersionOutlivesItsValue: what has expired does not come back by an older
+// record.
+func TestVersionOutlivesItsValue(t *testing.T) {
+	address := servers.Redis(t)
+	for _, kind := range []string{"string", "hash"} {
+		t.Run(kind, func(t *testing.T) {
+			prefix := servers.Unique(t, "expired") + ":"
+			s := open(t, address, map[string]string{"cache.prefix": prefix, "redis.type": kind, "cache.ttl": "1", "cache.version.retention.ms": "3600000"})
+			c := raw(t, address)
+			mustWrite(t, s, row(1, 10, "Rome", 1))
+			for deadline := time.Now().Add(time.Minute); c.Exists(context.Background(), prefix+"1").Val() == 1; time.Sleep(20 * time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatal("the key does not expire")
+				}
+			}
+			mustWrite(t, s, row(1, 9, "Oslo", 1))
+			if got := city(t, c, kind, prefix+"1"); got != "" {
+				t.Errorf("an older record brought the key back, as %s", got)
+			}
+		})
+	}
+}
+
 func city(t testing.TB, c redis.UniversalClient, kind, key string) string {
 	t.Helper()
 	if kind == "hash" {
