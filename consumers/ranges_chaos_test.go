@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"slices"
 	"strconv"
@@ -231,6 +230,14 @@ func (f ajar) open(ctx context.Context) error {
 	return err
 }
 
+// forgetful writes no dead letters.
+type forgetful struct{ *rangeFlow }
+
+func (f forgetful) take(ctx context.Context, b *batch) error {
+	b.records = slices.DeleteFunc(b.records, func(r *cdc.Record) bool { return unwritable(r.Offset) })
+	return f.rangeFlow.take(ctx, b)
+}
+
 // TestRangesTrialNoticesBrokenRules leaves one rule out at a time.
 func TestRangesTrialNoticesBrokenRules(t *testing.T) {
 	for _, c := range []struct {
@@ -245,6 +252,11 @@ func TestRangesTrialNoticesBrokenRules(t *testing.T) {
 		{name: "a pending intent is ignored", wrap: func(f *rangeFlow) flow { return halfOpen{f} }},
 		{name: "a pending range is rendered with another end", wrap: func(f *rangeFlow) flow { return ajar{f} }},
 		{name: "a pending range is rendered with another instant", wrap: func(f *rangeFlow) flow { return thawed{f} }},
+		{name: "a range ends behind what was taken", wrap: func(f *rangeFlow) flow {
+			f.intend = func(ctx context.Context, end int64) error { return f.commitIntent(ctx, end+3) }
+			return f
+		}},
+		{name: "records that cannot be rendered are dropped", wrap: func(f *rangeFlow) flow { return forgetful{f} }},
 		{name: "files before the intent is committed", sink: func(s *trialSink) { s.early = true }},
 		{name: "completion before the files are there", sink: func(s *trialSink) { s.late = true }},
 		{name: "names from the clock", sink: func(s *trialSink) { s.clockNames = true }},
@@ -274,7 +286,7 @@ func TestRangesExactlyOnceOnKafka(t *testing.T) {
 	for seed := range seeds {
 		w := onRealBrokers(t, uint64(seed+1), brokers)
 		w.shape = newRangeShape(nil)(w)
-		createTopic(t, brokers, w.topic, trialPartitions)
+		createTopic(t, brokers, w.topic, w.first)
 		wg.Go(func() {
 			for _, bad := range w.play(t) {
 				t.Errorf("seed %d: %s", w.seed, bad)
@@ -283,22 +295,4 @@ func TestRangesExactlyOnceOnKafka(t *testing.T) {
 		})
 	}
 	wg.Wait()
-}
-
-// onRealBrokers is a trial in real time, whose witness reads along at the
-// clients.
-func onRealBrokers(t testing.TB, seed uint64, addr string) *trial {
-	d := newDice(seed)
-	w := &trial{
-		dice: d, seed: seed, topic: servers.Unique(t, "trial"), group: servers.Unique(t, "trial"), brokers: addr, witness: newWitness(d),
-		session: 6 * time.Second, lasts: 15 * time.Second, settles: 3 * time.Minute, late: 10 * time.Second, weather: func() {},
-	}
-	w.dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		in, err := netDial(ctx, network, addr)
-		if err != nil {
-			return nil, err
-		}
-		return w.witness.watch(in, false), nil
-	}
-	return w
 }

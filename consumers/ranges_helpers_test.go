@@ -38,7 +38,7 @@ func createTopic(t testing.TB, brokers, topic string, partitions int32, configs 
 	for i := 0; i+1 < len(configs); i += 2 {
 		given[configs[i]] = &configs[i+1]
 	}
-	if _, err := kadm.NewClient(connect(t, brokers)).CreateTopic(context.Background(), partitions, 1, given, topic); err != nil {
+	if _, err := kadm.NewClient(connect(t, brokers)).CreateTopic(context.Background(), partitions, -1, given, topic); err != nil {
 		t.Fatal(err)
 	}
 }

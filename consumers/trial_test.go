@@ -31,7 +31,7 @@ import (
 const (
 	trialPartitions = 3
 	trialRunners    = 3
-	trialRecords    = 150 // per partition, transaction markers not counted
+	trialRecords    = 150 // per partition, or a few more, transaction markers not counted
 )
 
 // unwritable says whether no target takes the record at offset.
@@ -67,7 +67,8 @@ type trial struct {
 	group   string
 	brokers string
 	dial    func(ctx context.Context, network, addr string) (net.Conn, error)
-	weather func() // what goes wrong at the brokers, until it is calm
+	weather func()          // what goes wrong at the brokers, until it is calm
+	until   <-chan struct{} // chaos and load go on at least until it is closed; nil: for lasts
 	witness *witness
 	session time.Duration
 	lasts   time.Duration // how long things go wrong
@@ -78,6 +79,7 @@ type trial struct {
 	wg      sync.WaitGroup
 
 	mu         sync.Mutex
+	first      int32 // partitions to begin with
 	partitions int32
 	fed        []fed
 	trace      []string
@@ -184,7 +186,7 @@ func (w *trial) members() (out []*process) {
 
 // connect is a client that nothing happens to.
 func (w *trial) connect(t testing.TB, opts ...kgo.Opt) *kgo.Client {
-	cl, err := kgo.NewClient(append(opts, kgo.SeedBrokers(w.brokers), kgo.Dialer(w.dial), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+	cl, err := kgo.NewClient(append(opts, kgo.SeedBrokers(strings.Split(w.brokers, ",")...), kgo.Dialer(w.dial), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,9 +198,9 @@ func (w *trial) connect(t testing.TB, opts ...kgo.Opt) *kgo.Client {
 func (w *trial) feed(t testing.TB) {
 	cl := w.connect(t, kgo.TransactionalID(w.group+"-feed"), kgo.MetadataMinAge(100*time.Millisecond))
 	defer cl.Close()
-	for i := 0; i < trialRecords; {
-		n := min(1+w.intn(12), trialRecords-i)
-		if i+n > trialRecords/2 && w.width() == trialPartitions {
+	for i := 0; i < trialRecords || w.goesOn(); {
+		n := 1 + w.intn(12)
+		if i+n > trialRecords/2 && w.width() == w.first {
 			w.widen(t, cl)
 		}
 		if w.transaction(t, cl, i, n, w.intn(5) > 0) {
@@ -208,6 +210,16 @@ func (w *trial) feed(t testing.TB) {
 			return
 		}
 		time.Sleep(w.between(w.lasts/60, w.lasts/15))
+	}
+}
+
+// goesOn says that until is not over.
+func (w *trial) goesOn() bool {
+	select {
+	case <-w.until:
+		return false
+	default:
+		return w.until != nil
 	}
 }
 
@@ -260,7 +272,7 @@ func (w *trial) widen(t testing.TB, cl *kgo.Client) {
 		return
 	}
 	for {
-		if leader, _, err := cl.PartitionLeader(w.topic, trialPartitions); err == nil && leader >= 0 {
+		if leader, _, err := cl.PartitionLeader(w.topic, w.first); err == nil && leader >= 0 {
 			break
 		}
 		cl.ForceMetadataRefresh()
@@ -275,7 +287,7 @@ func (w *trial) widen(t testing.TB, cl *kgo.Client) {
 
 // play runs the seed and returns what went wrong.
 func (w *trial) play(t testing.TB) []string {
-	w.began, w.stop, w.partitions = time.Now(), make(chan struct{}), trialPartitions
+	w.began, w.stop, w.partitions = time.Now(), make(chan struct{}), w.first
 	w.witness.durable = w.shape.durable
 	cl := w.connect(t)
 	defer cl.Close()
@@ -287,6 +299,9 @@ func (w *trial) play(t testing.TB) []string {
 	w.wg.Go(w.weather)
 	w.wg.Go(func() { rebalances(w.dice, w.session, w.members) })
 	time.Sleep(w.lasts)
+	if w.until != nil {
+		<-w.until
+	}
 	w.settleDown()
 	w.logf("calm")
 	<-fed
@@ -414,7 +429,7 @@ func trialSeed(t *testing.T, w *trial, make func(*trial) shape) (bad []string) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBrokers(t, w.dice, trialPartitions, "t")
 		w.topic, w.group, w.brokers, w.dial, w.witness = "t", "g", b.ListenAddrs()[0], b.dial, b.witness
-		w.session, w.lasts, w.settles, w.late = 6*time.Second, 3*time.Minute, 6*time.Minute, time.Minute
+		w.first, w.session, w.lasts, w.settles, w.late = trialPartitions, 6*time.Second, 3*time.Minute, 6*time.Minute, time.Minute
 		w.weather = func() { b.weather(w.dice, w.group, w.topic, w.session) }
 		w.shape = make(w)
 		bad = w.play(t)

@@ -11,7 +11,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-const kafkaVersion = "4.1.0"
+const (
+	kafkaVersion = "4.1.0"
+	kafkaHeap    = "1g" // of a broker that is alone
+)
 
 // kafkaPOM names what Maven fetches: the broker with all it needs, and a logger.
 const kafkaPOM = `<project xmlns="http://maven.apache.org/POM/4.0.0">
@@ -59,7 +62,7 @@ const kafkaLogging = `Configuration:
 type kafkaServer struct{ java, libs string }
 
 // kafkaRecipe runs a broker without security. Ports: clients, controller.
-func kafkaRecipe(l *Local) recipe {
+func kafkaRecipe(l *Local, heap string) recipe {
 	var server kafkaServer
 	return recipe{
 		fetch: func(ctx context.Context) (err error) {
@@ -71,7 +74,7 @@ func kafkaRecipe(l *Local) recipe {
 advertised.listeners=PLAINTEXT://127.0.0.1:%[1]d
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 `, n.ports[0], n.ports[1])
-			return server.cmd(ctx, n, listeners, "1g")
+			return server.cmd(ctx, n, listeners, heap)
 		},
 		probe: probeKafka,
 	}

@@ -200,7 +200,7 @@ func Kafka(tb testing.TB) string {
 // which win, and returns its bootstrap address.
 func NewKafka(tb testing.TB, properties ...string) string {
 	tb.Helper()
-	n := runningPrivate(tb, "kafka", 2, properties, kafkaRecipe)
+	n := runningPrivate(tb, "kafka", 2, properties, func(l *Local) recipe { return kafkaRecipe(l, kafkaHeap) })
 	return address(n.ports[0])
 }
 
