@@ -22,9 +22,9 @@ import (
 func TestTheEndOfALeaseWaitsForItsCommit(t *testing.T) {
 	cluster, addr := fake(t, "t")
 	g, l := oneLease(t, addr)
-	sent, answer := make(chan bool), make(chan bool)
+	sent, answer := make(chan bool, 9), make(chan bool)
 	cluster.ControlKey(offsetCommitKey, func(kmsg.Request) (kmsg.Response, error, bool) {
-		close(sent)
+		sent <- true
 		cluster.SleepControl(func() { <-answer })
 		return nil, nil, false
 	})
@@ -218,5 +218,22 @@ func TestLettersOutliveARefusedProducer(t *testing.T) {
 				t.Errorf("%d rows after %d refusals", s.size(), refused.Hits())
 			}
 		})
+	}
+}
+
+// TestACommitIsNotCutShort by the end of its caller's context: that would make
+// its outcome unknown, and cost the client.
+func TestACommitIsNotCutShort(t *testing.T) {
+	cluster, addr := fake(t, "t")
+	g, l := oneLease(t, addr)
+	g.timeout = time.Minute
+	ctx, cancel := context.WithCancel(context.Background())
+	cluster.ControlKey(offsetCommitKey, func(kmsg.Request) (kmsg.Response, error, bool) {
+		cancel()
+		cluster.SleepControl(func() { time.Sleep(200 * time.Millisecond) })
+		return nil, nil, false
+	})
+	if err := l.Commit(ctx, 1, -1, "m"); err != nil || g.err() != nil {
+		t.Errorf("got %v, burnt: %v", err, g.err())
 	}
 }

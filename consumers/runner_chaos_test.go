@@ -177,3 +177,88 @@ func TestRunnersUnderChaos(t *testing.T) {
 	}, "writes that hang", "writes that fail", "writes that are done, and fail", "writes that are half done",
 		"letters refused", "letter answers lost", "letters delayed", "partitions added")
 }
+
+// hasty commits what it is about to write.
+type hasty struct{ *writerFlow }
+
+func (f hasty) take(ctx context.Context, b *batch) error {
+	f.durable, f.epoch = b.end, b.epoch
+	if err := f.commit(ctx); err != nil {
+		return err
+	}
+	return f.writerFlow.take(ctx, b)
+}
+
+// generous commits one record more than it has written.
+type generous struct{ *writerFlow }
+
+func (f generous) take(ctx context.Context, b *batch) error {
+	b.end++
+	return f.writerFlow.take(ctx, b)
+}
+
+// lenient writes no dead letters.
+type lenient struct{ sink.Writer }
+
+func (l lenient) Write(ctx context.Context, batch []*cdc.Record) error {
+	err := l.Writer.Write(ctx, batch)
+	var rejected *sink.Rejected
+	if errors.As(err, &rejected) {
+		return nil
+	}
+	return err
+}
+
+// dated commits with the leader epoch that the partition had at first.
+type dated struct{ *writerFlow }
+
+func (f dated) take(ctx context.Context, b *batch) error {
+	b.epoch = 0
+	return f.writerFlow.take(ctx, b)
+}
+
+// undead commits once more when its lease is over, with the member and the
+// generation that the client has then.
+type undead struct{ *writerFlow }
+
+func (f undead) stop(ctx context.Context) {
+	f.writerFlow.stop(ctx)
+	go f.haunt()
+}
+
+func (f undead) haunt() {
+	l := f.w.lease
+	next := Committed{f.durable, f.epoch, f.mark.String()}
+	for range 40 {
+		time.Sleep(250 * time.Millisecond)
+		if member, gen := l.client.GroupMetadata(); member != "" && gen > l.gen {
+			now := &Lease{gate: l.gate, client: l.client, part: l.part, topicID: l.topicID, member: member, gen: gen}
+			_ = l.gate.send(context.Background(), now, gen, next)
+			return
+		}
+	}
+}
+
+// TestRunnersTrialNoticesBrokenRules leaves one rule out at a time.
+func TestRunnersTrialNoticesBrokenRules(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		wrap func(*writerFlow) flow
+	}{
+		{"an offset is committed before its record is written", func(f *writerFlow) flow { return hasty{f} }},
+		{"a commit covers a record that was not taken", func(f *writerFlow) flow { return generous{f} }},
+		{"an offset is committed without its dead letter", func(f *writerFlow) flow {
+			f.writer = lenient{f.writer}
+			return f
+		}},
+		{"a commit has an older leader epoch", func(f *writerFlow) flow { return dated{f} }},
+		{"a commit after the lease ended, with the current generation", func(f *writerFlow) flow { return undead{f} }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			noticed(t, func(seed uint64) []string {
+				w := &trial{seed: seed, wrap: func(f flow) flow { return c.wrap(f.(*writerFlow)) }}
+				return trialSeed(t, w, newWriterShape)
+			})
+		})
+	}
+}
