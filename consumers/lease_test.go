@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/weir-cdc/weir/internal/admin"
+	"github.com/weir-cdc/weir/internal/cdc"
 )
 
 // TestTheEndOfALeaseWaitsForItsCommit: one that still travels would land after
@@ -236,4 +237,39 @@ func TestACommitIsNotCutShort(t *testing.T) {
 	if err := l.Commit(ctx, 1, -1, "m"); err != nil || g.err() != nil {
 		t.Errorf("got %v, burnt: %v", err, g.err())
 	}
+}
+
+// TestRevokeCancelsAWrite, which then leaves the partition to its next owner.
+func TestRevokeCancelsAWrite(t *testing.T) {
+	_, addr := fake(t, "t")
+	produce(t, connect(t, addr), flat("t", 0, 1, 1))
+	var stuck atomic.Bool
+	stuck.Store(true)
+	inside, cancelled := make(chan bool, 10), make(chan error, 10)
+	s := newTarget()
+	s.before = func(ctx context.Context, _ []*cdc.Record) error {
+		if !stuck.Load() {
+			return nil
+		}
+		inside <- true
+		<-ctx.Done()
+		cancelled <- context.Cause(ctx)
+		return ctx.Err()
+	}
+	r := setup{addr: addr, writer: s, properties: map[string]string{"topics": "t"}}.build(t)
+	start(t, r)
+	<-inside
+	stuck.Store(false)
+	r.mu.Lock()
+	r.life.client.ForceRebalance()
+	r.mu.Unlock()
+	select {
+	case why := <-cancelled:
+		if !errors.Is(why, errRevoked) {
+			t.Errorf("cancelled since %v", why)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("the write goes on")
+	}
+	caughtUp(t, r, 3)
 }

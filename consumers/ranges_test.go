@@ -567,6 +567,28 @@ func TestTheEndOfAPendingRangeMayBeGone(t *testing.T) {
 	})
 }
 
+// TestAPendingRangeMayEndWithAMarker, and nothing may come behind it: its end is
+// told by how far fetching came, not by a record.
+func TestAPendingRangeMayEndWithAMarker(t *testing.T) {
+	_, addr := fake(t, "t")
+	cl := connect(t, addr, kgo.TransactionalID("x"))
+	if err := cl.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	fill(t, cl, 3) // and the marker at 3
+	if err := cl.EndTransaction(context.Background(), kgo.TryCommit); err != nil {
+		t.Fatal(err)
+	}
+	commitFor(t, cl, "weir-test", "t", 0, 0, rangeMark{topicID: topicIDOf(t, cl, "t"), layout: testLayout, instant: time.UnixMilli(1), pending: 4}.String())
+	s := newShelf(100)
+	r := ranges(t, addr, s, RangeConfig{})
+	start(t, r)
+	caughtUp(t, r, 3)
+	if got := s.offsets(0); !slices.Equal(got, upTo(3)) {
+		t.Errorf("%v is in files", got)
+	}
+}
+
 // blind is not shown transaction markers, as if they were compacted away.
 type blind struct{ *rangeFlow }
 
