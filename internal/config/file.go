@@ -50,20 +50,44 @@ func splitBlock(argument string) (path, block string) {
 	return argument[:at], argument[at+1:]
 }
 
+// mostBytes bounds the files that are read: what is larger, or never ends, is no
+// configuration.
+const mostBytes = 16 << 20
+
 func readAll(path string, stdin io.Reader) ([]byte, error) {
 	if path != "-" {
-		return os.ReadFile(path)
+		return readBounded(path)
 	}
 	if stdin == nil {
 		return nil, errors.New("there is no standard input")
 	}
-	return io.ReadAll(stdin)
+	return allOf(stdin)
+}
+
+func readBounded(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return allOf(file)
+}
+
+func allOf(r io.Reader) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, mostBytes+1))
+	if err == nil && len(data) > mostBytes {
+		err = fmt.Errorf("it has more than %d bytes", mostBytes)
+	}
+	return data, err
 }
 
 // parseFile reads a file's text by the format its name says, else by its first
 // character.
 func parseFile(path, block string, data []byte) ([]setting, []Notice, error) {
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	if at := bytes.IndexByte(data, 0); at >= 0 {
+		return nil, nil, &syntaxError{line: 1 + bytes.Count(data[:at], []byte{'\n'}), err: errors.New("a NUL byte; want text in UTF-8")}
+	}
 	switch format(path, data) {
 	case ".properties":
 		if block != "" {

@@ -169,6 +169,12 @@ func TestUnreadableFiles(t *testing.T) {
 		"list.yaml":    {"- a", "list.yaml: want an object of properties"},
 		"bomb.yaml": {"a: &a [x,x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\n" +
 			"d: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]\n", "bomb.yaml:1: reading YAML: more than 100000 values"},
+		"cycle.yaml":     {"a: &a {b: *a}", "cycle.yaml:1: reading YAML: nested more than 100 deep"},
+		"merge.yaml":     {"a: &a {<<: *a}", "merge.yaml:1: reading YAML: nested more than 100 deep"},
+		"nul.json":       {"{\n\"name\": \"a\x00b\"}", "nul.json:2: a NUL byte; want text in UTF-8"},
+		"nul.properties": {"a=1\n\nname=a\x00b", "nul.properties:3: a NUL byte; want text in UTF-8"},
+		"utf16.yaml":     {"\xff\xfea\x00:\x00", "utf16.yaml:1: a NUL byte; want text in UTF-8"},
+		"huge.json":      {"{\"name\": \"" + strings.Repeat("x", mostBytes) + "\"}", "--config huge.json: reading the file: it has more than 16777216 bytes"},
 	} {
 		path := write(t, name, c.text)
 		_, _, err := Load(Sources{Files: []string{path}}, Table{})

@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -72,7 +71,7 @@ func (r *resolver) look(provider, rest string) (string, error) {
 func (r *resolver) key(path, key string) (string, error) {
 	pairs, ok := r.files[path]
 	if !ok {
-		data, err := os.ReadFile(path)
+		data, err := readBounded(path)
 		if err != nil {
 			return "", fmt.Errorf("reading %s: %w", path, plain(err))
 		}
@@ -95,7 +94,7 @@ func (r *resolver) entry(folder, key string) (string, error) {
 	if key != filepath.Base(key) || key == ".." || key == "." {
 		return "", fmt.Errorf("want the name of a file in %s, not %q", folder, key)
 	}
-	data, err := os.ReadFile(filepath.Join(folder, key))
+	data, err := readBounded(filepath.Join(folder, key))
 	if err != nil {
 		return "", fmt.Errorf("reading %s: %w", filepath.Join(folder, key), plain(err))
 	}
