@@ -212,18 +212,8 @@ func (l *liveServer) snapshot(t *TableSchema, o *ValueOptions) []*cdc.Row {
 	if err != nil {
 		l.Fatal(err)
 	}
-	conn, err := client.Connect(fmt.Sprintf("%s:%d", l.Host, l.Port), l.User, l.Password, l.database, func(c *client.Conn) error {
-		c.UnsetCapability(gomysql.CLIENT_QUERY_ATTRIBUTES)
-		c.UnsetCapability(gomysql.CLIENT_DEPRECATE_EOF)
-		return nil
-	})
-	if err != nil {
-		l.Fatal(err)
-	}
+	conn := l.connect()
 	defer conn.Close()
-	if _, err := conn.Execute(snapshotSession); err != nil {
-		l.Fatal(err)
-	}
 	var out []*cdc.Row
 	for _, packet := range l.binaryRows(conn, "SELECT "+reader.list+" FROM "+t.Name+" ORDER BY id") {
 		row := &cdc.Row{}
@@ -233,6 +223,23 @@ func (l *liveServer) snapshot(t *TableSchema, o *ValueOptions) []*cdc.Row {
 		out = append(out, row)
 	}
 	return out
+}
+
+// connect opens a connection as a snapshot's readers have it.
+func (l *liveServer) connect() *client.Conn {
+	l.Helper()
+	conn, err := client.Connect(fmt.Sprintf("%s:%d", l.Host, l.Port), l.User, l.Password, l.database, func(c *client.Conn) error {
+		c.UnsetCapability(gomysql.CLIENT_QUERY_ATTRIBUTES)
+		c.UnsetCapability(gomysql.CLIENT_DEPRECATE_EOF)
+		return nil
+	})
+	if err != nil {
+		l.Fatal(err)
+	}
+	if _, err := conn.Execute(snapshotSession); err != nil {
+		l.Fatal(err)
+	}
+	return conn
 }
 
 // binaryRows runs a statement as prepared and returns the packets of its rows.
