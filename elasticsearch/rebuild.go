@@ -44,6 +44,44 @@ func (s *Sink) indexesOf(ctx context.Context, generation int) ([]string, error) 
 	return names, nil
 }
 
+// Hold keeps a generation's indexes from being written to, and returns when
+// nothing is being written any more: what they hold is then of records that are
+// in Kafka by now. Sinks that write to them try again until Release.
+func (s *Sink) Hold(ctx context.Context, generation int) error {
+	return s.eachIndex(ctx, generation, func(path string) error {
+		return s.call(ctx, http.MethodPut, path+"/_block/write", nil, nil)
+	})
+}
+
+// Release lets a generation's indexes be written to again after Hold.
+func (s *Sink) Release(ctx context.Context, generation int) error {
+	return s.eachIndex(ctx, generation, func(path string) error {
+		return s.call(ctx, http.MethodPut, path+"/_settings", map[string]any{"index.blocks.write": nil}, nil)
+	})
+}
+
+// Refresh makes all that was written to the sink's generation visible to
+// searches.
+func (s *Sink) Refresh(ctx context.Context) error {
+	return s.eachIndex(ctx, s.generation, func(path string) error {
+		return s.call(ctx, http.MethodPost, path+"/_refresh", nil, nil)
+	})
+}
+
+// eachIndex calls do with the path of each index of a generation.
+func (s *Sink) eachIndex(ctx context.Context, generation int, do func(path string) error) error {
+	names, err := s.indexesOf(ctx, generation)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := do("/" + url.PathEscape(name)); err != nil && !errors.Is(err, errNotFound) {
+			return fmt.Errorf("index %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
 // Discard removes the indexes of the sink's generation, which must not be the
 // live one: what an unfinished rebuild left.
 func (s *Sink) Discard(ctx context.Context) error {

@@ -30,6 +30,10 @@ const (
 	lookEvery    = time.Second
 	sayEvery     = 5 * time.Second
 	handOverWait = 20 * time.Second
+	// moment is how long the way to where the topics ended may have taken for the
+	// rest of it to be short.
+	moment      = 10 * time.Second
+	releaseWait = time.Minute
 )
 
 func newRebuild(environ []string) *cobra.Command {
@@ -153,12 +157,15 @@ func (b *build) begin(ctx context.Context) error {
 	if err := wholeTopics(ctx, b.kafka, b.topics); err != nil {
 		return err
 	}
+	if err := b.release(ctx); err != nil { // an earlier one may have been killed while it held them
+		return err
+	}
 	if b.restart {
 		if err := b.forget(ctx); err != nil {
 			return err
 		}
 	}
-	moves, err := plan(ctx, b.kafka, b.group, chosen{topics: b.topics}, goal{kind: "latest"})
+	moves, err := plan(ctx, b.kafka, b.group, chosen{topics: b.topics}, latest)
 	if err != nil {
 		return err
 	}
@@ -230,9 +237,9 @@ func (b *build) build(ctx context.Context) error {
 		ended = runner.Run(running)
 		stop()
 	})
-	err = b.follow(running, runner)
+	err = b.follow(running, runner, nearly)
 	if err == nil {
-		err = b.goLive(running)
+		err = b.change(running, runner)
 	}
 	stop()
 	beside.Wait()
@@ -246,10 +253,48 @@ func (b *build) build(ctx context.Context) error {
 	return b.done(ctx)
 }
 
+// change moves the readers to the new indexes, when these are nowhere behind the
+// old ones: a reader never sees a row in an older version than before. For that
+// the old indexes are not written to while the new ones come to where the topics
+// end; that takes seconds, in which readers see the state of before.
+func (b *build) change(ctx context.Context, runner *consumers.Runner) error {
+	if err := b.sink.Hold(ctx, b.live.Generation); err != nil {
+		return errors.Join(fmt.Errorf("holding the old indexes: %w", err), b.release(ctx))
+	}
+	err := b.follow(ctx, runner, wholly)
+	if err == nil {
+		err = b.sink.Refresh(ctx)
+	}
+	if err == nil {
+		err = b.goLive(ctx)
+	}
+	return errors.Join(err, b.release(ctx))
+}
+
+// release lets the old indexes be written to again, also when ctx has ended.
+func (b *build) release(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseWait)
+	defer cancel()
+	if err := b.sink.Release(ctx, b.live.Generation); err != nil {
+		return fmt.Errorf("the sinks cannot write to the old indexes until the rebuild is started again, or index.blocks.write is removed from them: %w", err)
+	}
+	return nil
+}
+
+// How far follow goes.
+type near bool
+
+const (
+	// nearly is until the group came to where the topics ended a moment before.
+	nearly near = false
+	// wholly is until it came to where the topics end at the beginning of it.
+	wholly near = true
+)
+
 // follow shows progress until the group has caught up, or a partition fails.
-func (b *build) follow(ctx context.Context, runner *consumers.Runner) error {
-	var before map[string]map[int32]int64
-	var said time.Time
+func (b *build) follow(ctx context.Context, runner *consumers.Runner, how near) error {
+	var aim map[string]map[int32]int64
+	var set, said time.Time
 	var problem string
 	p := pace{}
 	for ticker := time.NewTicker(lookEvery); ; {
@@ -267,20 +312,26 @@ func (b *build) follow(ctx context.Context, runner *consumers.Runner) error {
 			problem = status.Problem.Text
 			printLine(b.out, "waiting: "+problem)
 		}
-		moves, err := plan(ctx, b.kafka, b.group, chosen{topics: b.topics}, goal{kind: "latest"})
+		moves, err := plan(ctx, b.kafka, b.group, chosen{topics: b.topics}, latest)
 		if err != nil {
 			return err
 		}
-		p.add(b.now(), moves)
-		caughtUp := reached(moves, before)
-		if caughtUp || b.now().Sub(said) >= sayEvery {
+		now := b.now()
+		p.add(now, moves)
+		came := reached(moves, aim)
+		caughtUp := came && (how == wholly || now.Sub(set) <= moment)
+		if caughtUp || now.Sub(said) >= sayEvery {
 			printLine(b.out, p.line())
-			said = b.now()
+			said = now
 		}
 		if caughtUp {
 			return nil
 		}
-		before = ends(moves)
+		// The next aim is set when this one is reached: partitions come there one
+		// after the other, and never all of them to an end that moves on.
+		if aim == nil || came {
+			aim, set = ends(moves), now
+		}
 	}
 }
 
@@ -307,14 +358,17 @@ func ends(moves []move) map[string]map[int32]int64 {
 	return out
 }
 
-// reached reports whether everything is committed that was there a look before.
+// latest is a goal for plan, where only offsets are asked for.
+var latest = goal{kind: "latest"}
+
+// reached reports whether everything is committed that was there before.
 func reached(moves []move, before map[string]map[int32]int64) bool {
 	if before == nil {
 		return false
 	}
 	for _, m := range moves {
 		end, ok := before[m.topic][m.partition]
-		if !ok || end > 0 && m.committed < end {
+		if ok && end > 0 && m.committed < end { // one that is not in it was made since
 			return false
 		}
 	}

@@ -219,9 +219,14 @@ func TestRebuildReplacesTheIndexBehindTheAlias(t *testing.T) {
 			time.Sleep(50 * time.Millisecond)
 		}
 	})
+	looks := 0
+	writer.Go(func() { looks = s.neverBack(writing, t, 10) })
 	code, out, errs := weirctl(t, nil, "rebuild", "elasticsearch", "-c", s.file)
 	stop()
 	writer.Wait()
+	if looks == 0 {
+		t.Error("no reader looked at the documents")
+	}
 	for _, want := range []string{"building generation 2, group " + s.group() + "-g2", " records", "caught up: the aliases point to generation 2", "the running sinks have taken over", "kept, to be dropped when you like: " + s.topic + "-g1"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)
@@ -233,6 +238,10 @@ func TestRebuildReplacesTheIndexBehindTheAlias(t *testing.T) {
 	s.put(t, 1, 100, 1000)
 	s.put(t, 1, 9, -1)
 	waitFor(t, "the new index", func() bool { return cmp.Equal(s.documents(t, s.topic), states(10, 100, 1000)) })
+	// The old index may be written to again by who wants to.
+	if status := call(t.Context(), t, http.MethodPut, s.url+"/"+s.topic+"-g1/_doc/after", `{"id": 2, "state": 1}`, nil); status != http.StatusCreated {
+		t.Errorf("the old index is held still: %d", status)
+	}
 	if got := s.documents(t, s.topic+"-g1"); got["stray"] != 1 || got["50"] != 1 {
 		t.Errorf("the old index has changed: %v", got)
 	}
@@ -240,6 +249,45 @@ func TestRebuildReplacesTheIndexBehindTheAlias(t *testing.T) {
 	if code, _, errs := weirctl(t, nil, "reset", "-c", s.file, "--to", "earliest"); code != 1 || !strings.Contains(errs, "group "+s.group()+"-g2: the group has members") {
 		t.Errorf("%d %s", code, errs)
 	}
+}
+
+// neverBack reads documents 1 to n through the alias until ctx ends: none may be
+// missing, or older than it was before. It returns how often it read them.
+func (s search) neverBack(ctx context.Context, t *testing.T, n int) (looks int) {
+	last := map[string]uint64{}
+	var ids []string
+	for id := 1; id <= n; id++ {
+		ids = append(ids, fmt.Sprintf("%q", fmt.Sprint(id)))
+	}
+	for ; ctx.Err() == nil; looks++ {
+		request, _ := http.NewRequestWithContext(context.WithoutCancel(ctx), http.MethodPost, s.url+"/"+s.topic+"/_mget?_source=false", strings.NewReader(`{"ids": [`+strings.Join(ids, ",")+`]}`))
+		request.Header.Set("Content-Type", "application/json")
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Error(err)
+			return looks
+		}
+		var found struct {
+			Docs []struct {
+				Index   string `json:"_index"`
+				ID      string `json:"_id"`
+				Version uint64 `json:"_version"`
+			} `json:"docs"`
+		}
+		err = json.NewDecoder(response.Body).Decode(&found)
+		response.Body.Close()
+		if err != nil || len(found.Docs) != n {
+			t.Errorf("%d documents, %v", len(found.Docs), err)
+			return looks
+		}
+		for _, d := range found.Docs {
+			if d.Version < last[d.ID] {
+				t.Errorf("document %s went from version %d back to %d, in %s", d.ID, last[d.ID], d.Version, d.Index)
+			}
+			last[d.ID] = d.Version
+		}
+	}
+	return looks
 }
 
 func TestRebuildIsStoppedAndResumed(t *testing.T) {
@@ -295,7 +343,16 @@ func TestRebuildGoesOn(t *testing.T) {
 	if err := s.cluster.CommitAllOffsets(t.Context(), s.group()+"-g2", offsets); err != nil {
 		t.Fatal(err)
 	}
+	// The one before was killed while it held the old index.
+	held := s.url + "/" + s.topic + "-g1"
+	meta := fmt.Sprintf(`{"settings": {"index.blocks.write": true}, "mappings": {"_meta": {"weir": {"format": 1, "connector": %q, "generation": 1}}}}`, s.name)
+	if status := call(t.Context(), t, http.MethodPut, held, meta, nil); status != http.StatusOK {
+		t.Fatal(status)
+	}
 	code, out, errs := weirctl(t, nil, "rebuild", "elasticsearch", "-c", s.file)
+	if status := call(t.Context(), t, http.MethodPut, held+"/_doc/1", `{}`, nil); status != http.StatusCreated {
+		t.Errorf("the old index is held still: %d", status)
+	}
 	if code != service.ExitOK || !strings.Contains(out, "going on with generation 2") {
 		t.Fatalf("%d %s %s", code, out, errs)
 	}
