@@ -120,14 +120,17 @@ func (s *shop) indexOf(table string) string { return s.index + table + "-index" 
 func (s *shop) start() {
 	s.t.Helper()
 	store := servers.S3(s.t)
-	s.capture = s.component("weir-capture", "mysql-orders-connector", nil,
-		"database.hostname="+s.source.Host, "database.port="+strconv.Itoa(s.source.Port), "schema.history.internal.kafka.bootstrap.servers="+s.brokers)
-	s.sinks = append(s.sinks,
+	s.captures = []*processes.Component{s.component("weir-capture", "mysql-orders-connector", nil,
+		"database.hostname="+s.source.Host, "database.port="+strconv.Itoa(s.source.Port), "schema.history.internal.kafka.bootstrap.servers="+s.brokers)}
+	for _, sink := range []*processes.Component{
 		s.sink("weir-elasticsearch", "elasticsearch-orders-sink", nil,
 			"connection.url="+servers.Elasticsearch(s.t), "transforms.route.replacement="+s.index+"$1-index"),
 		s.sink("weir-redis", "redis-cache-sink", nil, "redis.hosts="+s.cache.Options().Addr),
 		s.sink("weir-lake", "s3-data-lake-sink", []string{"AWS_ACCESS_KEY_ID=" + store.AccessKey, "AWS_SECRET_ACCESS_KEY=" + store.SecretKey},
-			"store.url="+store.Endpoint, "s3.bucket.name="+s.bucket.Name, "s3.region="+store.Region, "rotate.schedule.interval.ms=2000"))
+			"store.url="+store.Endpoint, "s3.bucket.name="+s.bucket.Name, "s3.region="+store.Region, "rotate.schedule.interval.ms=2000"),
+	} {
+		s.sinks = append(s.sinks, []*processes.Component{sink})
+	}
 }
 
 func (s *shop) sink(binary, file string, env []string, set ...string) *processes.Component {
@@ -152,20 +155,17 @@ func (s *shop) component(binary, file string, env []string, set ...string) *proc
 
 // settle waits until nothing lags. The cache reads other topics than the index
 // and the lake.
-func (s *shop) settle(within time.Duration) {
+func (s *shop) settle() {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), within)
-	defer cancel()
-	search, cache, lake := s.sinks[0], s.sinks[1], s.sinks[2]
 	for _, readers := range []struct {
 		tables []string
-		sinks  []*processes.Component
-	}{{indexed, []*processes.Component{search, lake}}, {cached, []*processes.Component{cache}}} {
+		sinks  [][]*processes.Component
+	}{{indexed, [][]*processes.Component{s.sinks[searchSink], s.sinks[lakeSink]}}, {cached, s.sinks[cacheSink : cacheSink+1]}} {
 		p := processes.Pipeline{
-			Source: s.db, Capture: s.capture, Kafka: kadm.NewClient(s.kafka), Sinks: readers.sinks, Group: s.group,
+			Source: s.db, Captures: s.captures, Kafka: kadm.NewClient(s.kafka), Sinks: readers.sinks, Group: s.group,
 			Topics: func(topic string) bool { return contains(readers.tables, topic) },
 		}
-		s.must(p.Settle(ctx, func(waiting string) { s.t.Log(waiting) }))
+		s.must(p.Settle(s.t.Context(), func(waiting string) { s.t.Log(waiting) }))
 	}
 }
 

@@ -26,7 +26,7 @@ func TestReferenceShopRunsFromItsFiles(t *testing.T) {
 	s.must(w.create(t.Context()))
 	s.start()
 	s.disturb(w)
-	s.settle(time.Minute)
+	s.settle()
 	s.compare()
 	s.checkKeys()
 	s.checkObjects()
@@ -52,11 +52,11 @@ func (s *shop) disturb(w *workload) {
 
 	r := rand.New(rand.NewPCG(seed, 1))
 	some := func(ms int) time.Duration { return time.Duration(ms+r.IntN(ms)) * time.Millisecond }
-	s.untilSnapshot("COMPLETED")
-	s.crash(s.capture, some(200))
+	s.untilSnapshot(true)
+	s.crash(s.captures[0], some(200))
 	for _, i := range r.Perm(len(s.sinks)) {
 		time.Sleep(some(500))
-		s.crash(s.sinks[i], some(200))
+		s.crash(s.sinks[i][0], some(200))
 	}
 	s.must(w.addColumn(s.t.Context(), "orders", "channel VARCHAR(20) NULL", "channel = 'shop'"))
 	s.must(w.addColumn(s.t.Context(), "customers", "level INT NOT NULL DEFAULT 7", "level = 8"))

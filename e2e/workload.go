@@ -3,9 +3,12 @@ package e2e
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -70,13 +73,11 @@ func (w *workload) run(ctx context.Context) error {
 }
 
 func (w *writer) run(ctx context.Context) error {
-	for ctx.Err() == nil {
-		err := w.transaction(ctx, w.act)
-		var refused *mysql.MySQLError
-		switch {
-		case ctx.Err() != nil || errors.Is(err, errRollback):
-		case errors.As(err, &refused) && (refused.Number == 1213 || refused.Number == 1205): // deadlock, lock wait
-		case err != nil:
+	for last := time.Now(); ctx.Err() == nil; {
+		switch err := w.transaction(ctx, w.act); {
+		case err == nil, ctx.Err() != nil, errors.Is(err, errRollback):
+			last = time.Now()
+		case !undone(err) && !lost(err), time.Since(last) > outage:
 			return fmt.Errorf("changing tables: %w", err)
 		}
 		select {
@@ -85,6 +86,39 @@ func (w *writer) run(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// outage is how long the server may be away, or refuse every transaction.
+const outage = 3 * time.Minute
+
+// undone reports whether the server gave a transaction up: a deadlock, or a lock
+// that it waited for too long.
+func undone(err error) bool {
+	var refused *mysql.MySQLError
+	return errors.As(err, &refused) && (refused.Number == 1213 || refused.Number == 1205)
+}
+
+// lost reports whether the server is gone, so that nobody knows what became of
+// the transaction. A writer then takes it as undone: of its keys it may miss some
+// and know some that are gone, which it changes in vain.
+func lost(err error) bool {
+	var network net.Error
+	return errors.As(err, &network) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysql.ErrInvalidConn) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// persist calls try until it succeeds, with a server that may be away.
+func persist(ctx context.Context, try func() error) error {
+	for began := time.Now(); ; {
+		err := try()
+		if err == nil || ctx.Err() != nil || !undone(err) && !lost(err) || time.Since(began) > outage {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
 }
 
 // errRollback asks for a transaction to be undone.
@@ -283,7 +317,7 @@ func (c *change) savepoint(t *table) error {
 // large is one transaction of many rows, over two tables.
 func (w *workload) large(ctx context.Context, rows int) error {
 	orders, lines := w.tables[0], w.tables[1]
-	return w.writer(writers+1).transaction(ctx, func(c *change) error {
+	do := func(c *change) error {
 		if err := errors.Join(c.insert(orders, rows), c.insert(lines, rows/2)); err != nil {
 			return err
 		}
@@ -291,7 +325,8 @@ func (w *workload) large(ctx context.Context, rows int) error {
 			return err
 		}
 		return c.exec("DELETE FROM order_lines WHERE quantity < 1000000000")
-	})
+	}
+	return persist(ctx, func() error { return w.writer(writers+1).transaction(ctx, do) })
 }
 
 // addColumn adds a column, which later transactions use.
@@ -299,7 +334,11 @@ func (w *workload) addColumn(ctx context.Context, table, ddl, use string) error 
 	if _, err := w.db.ExecContext(ctx, "ALTER TABLE "+table+" ADD COLUMN "+ddl); err != nil {
 		return fmt.Errorf("adding a column: %w", err)
 	}
-	if _, err := w.db.ExecContext(ctx, "UPDATE "+table+" SET "+use+" LIMIT 300"); err != nil {
+	err := persist(ctx, func() error {
+		_, err := w.db.ExecContext(ctx, "UPDATE "+table+" SET "+use+" LIMIT 300")
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("using a new column: %w", err)
 	}
 	return nil

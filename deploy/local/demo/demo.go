@@ -227,13 +227,14 @@ func hostPort(s servers.SQL) string { return fmt.Sprintf("%s:%d", s.Host, s.Port
 // settle waits until everything is delivered.
 func (d *demo) settle(ctx context.Context) error {
 	began := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
 	p := processes.Pipeline{
-		Source: d.db, Capture: d.fleet.capture, Kafka: kadm.NewClient(d.kafka), Sinks: d.fleet.sinks, Group: d.group,
+		Source: d.db, Captures: []*processes.Component{d.fleet.capture}, Kafka: kadm.NewClient(d.kafka), Group: d.group,
 		Topics: func(topic string) bool {
 			return strings.HasPrefix(topic, "shop.ecommerce.") || strings.HasPrefix(topic, "shop.inventory.")
 		},
+	}
+	for _, sink := range d.fleet.sinks {
+		p.Sinks = append(p.Sinks, []*processes.Component{sink})
 	}
 	if err := p.Settle(ctx, func(string) {}); err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,75 +19,118 @@ import (
 
 // Pipeline is a source, its capture, Kafka, and sinks that read the same topics.
 type Pipeline struct {
-	Source  *sql.DB
-	Capture *Component
-	Kafka   *kadm.Client
-	Topics  func(topic string) bool // whether the sinks read a topic
-	Sinks   []*Component
-	Group   *Group // of all processes
+	Source   *sql.DB
+	Captures []*Component // the instances of the capture, one of which leads
+	Kafka    *kadm.Client
+	Topics   func(topic string) bool // whether the sinks read a topic
+	Sinks    [][]*Component          // the instances of each sink
+	Group    *Group                  // of all processes
 }
 
 // Settle waits until nothing lags: the capture has stored the end of the
 // source's log, and every sink has committed the end of every topic, by what
-// their status says. The source must not be written to meanwhile. say is told
-// what is being waited for when that changes.
+// their status says. The source must not be written to meanwhile. It goes on as
+// long as anything moves (see Stall). say is told what is being waited for when
+// that changes.
 func (p *Pipeline) Settle(ctx context.Context, say func(string)) error {
-	var end logPosition
-	waiting, last := "", ""
-	for {
-		err := p.Group.Ended()
-		if err == nil && end == (logPosition{}) {
-			end, err = sourcePosition(ctx, p.Source)
-		}
-		if err == nil {
-			waiting, err = p.lag(ctx, end)
-		}
-		switch {
-		case err != nil:
+	end, err := sourcePosition(ctx, p.Source)
+	if err != nil {
+		return fmt.Errorf("waiting for zero lag: %w", err)
+	}
+	var stall Stall
+	for last := ""; ; {
+		now, err := p.look(ctx, end)
+		if err = errors.Join(p.Group.Ended(), err); err != nil {
 			return fmt.Errorf("waiting for zero lag: %w", err)
-		case waiting == "":
-			return nil
-		case waiting != last:
-			last = waiting
-			say(waiting)
 		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for zero lag: %s: %w\n%s", waiting, ctx.Err(), p.problems())
-		case <-time.After(200 * time.Millisecond):
+		if now.waiting == "" {
+			return nil
+		}
+		if now.waiting != last {
+			last = now.waiting
+			say(last)
+		}
+		if err := stall.Check(now.waiting + now.progress); err != nil {
+			return fmt.Errorf("waiting for zero lag: %s: %w\n%s", now.waiting, err, p.problems())
+		}
+		if err := pause(ctx, 200*time.Millisecond); err != nil {
+			return fmt.Errorf("waiting for zero lag: %s: %w\n%s", now.waiting, err, p.problems())
 		}
 	}
 }
 
-// lag says what is not done yet, "" if all is.
-func (p *Pipeline) lag(ctx context.Context, end logPosition) (string, error) {
-	s, err := p.Capture.Status(ctx)
-	if err != nil {
-		return "", err
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
 	}
-	if s.Connector.State == admin.Failed {
-		return "", fmt.Errorf("%s: %s", p.Capture.Name, problemText(s.Problem))
+}
+
+// look is how far a pipeline is.
+type look struct {
+	waiting  string // for what; "" for nothing
+	progress string // changes as long as something moves
+}
+
+// look says what is not done yet. An error is one that waiting does not mend.
+func (p *Pipeline) look(ctx context.Context, end logPosition) (look, error) {
+	name := p.Captures[0].Name
+	s, leads, err := Leader(ctx, p.Captures)
+	switch {
+	case err != nil:
+		return look{}, err
+	case !leads:
+		return look{waiting: name + ": no instance leads"}, nil
 	}
+	now := look{progress: s.Position}
 	at, err := parsePosition(s.Position)
 	switch {
 	case err != nil:
-		return "", err
+		return look{}, err
 	case s.Snapshot != nil && s.Snapshot.State != "COMPLETED":
-		return fmt.Sprintf("%s: the snapshot is running", p.Capture.Name), nil
+		now.waiting = name + ": the snapshot is running"
+		now.progress += fmt.Sprint(s.Snapshot.Rows)
+		return now, nil
 	case at.compare(end) < 0:
-		return fmt.Sprintf("%s: the end of the source's log", p.Capture.Name), nil
+		now.waiting = name + ": the end of the source's log"
+		return now, nil
 	}
 	ends, err := p.ends(ctx)
 	if err != nil {
-		return "", err
+		now.waiting = err.Error() // a broker that does not answer now may do so later
+		return now, ctx.Err()
 	}
-	for _, sink := range p.Sinks {
-		open, err := lagOf(ctx, sink, ends)
-		if err != nil || open > 0 {
-			return fmt.Sprintf("%s: %s", sink.Name, partitions(open)), err
+	for _, instances := range p.Sinks {
+		open, committed, err := lagOf(ctx, instances, ends)
+		if err != nil {
+			return look{}, err
+		}
+		now.progress += fmt.Sprint(" ", committed)
+		if open > 0 {
+			now.waiting = fmt.Sprintf("%s: %s", instances[0].Name, partitions(open))
+			return now, nil
 		}
 	}
-	return "", nil
+	return now, nil
+}
+
+// Leader is the status of the instance of a capture that leads, if one does now.
+func Leader(ctx context.Context, instances []*Component) (leader admin.Status, leads bool, err error) {
+	for _, c := range instances {
+		s, err := c.Status(ctx)
+		if err != nil {
+			return leader, false, err
+		}
+		switch s.Connector.State {
+		case admin.Failed:
+			return leader, false, fmt.Errorf("%s: %s", c.Name, problemText(s.Problem))
+		case admin.Running:
+			leader, leads = s, true
+		}
+	}
+	return leader, leads, nil
 }
 
 func partitions(n int) string {
@@ -119,31 +163,35 @@ func (p *Pipeline) ends(ctx context.Context) (kadm.ListedOffsets, error) {
 	return ends, nil
 }
 
-// lagOf counts the partitions whose end a sink has not committed.
-func lagOf(ctx context.Context, sink *Component, ends kadm.ListedOffsets) (open int, err error) {
-	s, err := sink.Status(ctx)
-	if err != nil {
-		return 0, err
-	}
+// lagOf counts the partitions whose end no instance of a sink has committed, and
+// adds up what they have committed.
+func lagOf(ctx context.Context, instances []*Component, ends kadm.ListedOffsets) (open int, sum int64, err error) {
 	committed := map[string]map[int32]int64{}
-	for _, task := range s.Tasks {
-		if task.State == admin.Failed {
-			return 0, fmt.Errorf("%s: %s", sink.Name, problemText(task.Problem))
+	for _, sink := range instances {
+		s, err := sink.Status(ctx)
+		if err != nil {
+			return 0, 0, err
 		}
-		if task.Partition == nil {
-			continue
+		for _, task := range s.Tasks {
+			if task.State == admin.Failed {
+				return 0, 0, fmt.Errorf("%s: %s", sink.Name, problemText(task.Problem))
+			}
+			if task.Partition == nil {
+				continue
+			}
+			if committed[task.Topic] == nil {
+				committed[task.Topic] = map[int32]int64{}
+			}
+			committed[task.Topic][task.Partition.Partition] = task.Committed
+			sum += task.Committed
 		}
-		if committed[task.Topic] == nil {
-			committed[task.Topic] = map[int32]int64{}
-		}
-		committed[task.Topic][task.Partition.Partition] = task.Committed
 	}
 	ends.Each(func(end kadm.ListedOffset) {
 		if end.Offset > max(0, committed[end.Topic][end.Partition]) {
 			open++
 		}
 	})
-	return open, nil
+	return open, sum, nil
 }
 
 func problemText(p *admin.Problem) string {
@@ -158,7 +206,7 @@ func (p *Pipeline) problems() string {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	var out strings.Builder
-	for _, c := range append([]*Component{p.Capture}, p.Sinks...) {
+	for _, c := range slices.Concat(append([][]*Component{p.Captures}, p.Sinks...)...) {
 		s, err := c.Status(ctx)
 		text, _ := json.Marshal(s) // a status can be written
 		fmt.Fprintf(&out, "%s: %s %v\n%s\n", c.Name, text, err, c.LogTail())
