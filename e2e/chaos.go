@@ -110,6 +110,35 @@ func (c *chaos) happen(events []event, done int) []event {
 	return events
 }
 
+// farBehind is how many records a sink may lag.
+const farBehind = 5000
+
+// moderate lets the writers wait while a sink is far behind, until ctx ends: on a
+// machine that is busy with other things targets take little, and what they are
+// given beyond it is work for the end of the run.
+func (c *chaos) moderate(ctx context.Context) {
+	for pause(ctx, time.Second) {
+		behind := int64(0)
+		for _, instances := range c.sinks {
+			lag := int64(0)
+			for _, instance := range instances {
+				if s, err := c.status(ctx, instance); err == nil { // else it is dead just now
+					lag += max(0, s.Lag.Records)
+				}
+			}
+			behind = max(behind, lag)
+		}
+		c.w.slow.Store(behind > farBehind)
+	}
+}
+
+// status asks an instance that may be frozen.
+func (c *chaos) status(ctx context.Context, instance *processes.Component) (admin.Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	return instance.Status(ctx)
+}
+
 // say is a line of progress.
 func (c *chaos) say(format string, values ...any) {
 	c.t.Helper()

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -121,12 +122,17 @@ func (c *chaos) disturb(events []event) {
 	defer stop()
 	done := make(chan error, 1)
 	go func() { done <- c.w.run(ctx) }()
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	defer stop()
+	beside.Go(func() { c.moderate(ctx) })
 	c.watch.start()
 	c.untilSnapshot(false)
 	c.killLeader()
 	c.run(events)
 	stop()
 	c.must(<-done)
+	c.say("%d transactions; waiting for zero lag", c.w.transactions.Load())
 	c.settle()
 	c.watch.end()
 	c.check()

@@ -121,8 +121,8 @@ func (s *sights) forget() {
 
 // each is how many rows one request asks for, rest the pause between two.
 const (
-	each = 100
-	rest = 50 * time.Millisecond
+	each = 50
+	rest = 100 * time.Millisecond
 )
 
 func pause(ctx context.Context, d time.Duration) bool {

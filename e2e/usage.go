@@ -20,7 +20,7 @@ type usage struct {
 
 // bounds are far above what a process needs, and far below what one that leaks
 // has after some minutes.
-var bounds = map[string]float64{"process_resident_memory_bytes": 700 << 20, "go_goroutines": 3000, "process_open_fds": 1000}
+var bounds = map[string]float64{"process_resident_memory_bytes": 1500 << 20, "go_goroutines": 3000, "process_open_fds": 1000}
 
 func newUsage() *usage { return &usage{most: map[string]map[string]float64{}} }
 

@@ -25,6 +25,7 @@ type workload struct {
 	db     *sql.DB
 	seed   uint64
 	pause  time.Duration // between two transactions of a writer
+	slow   atomic.Bool   // writers wait: the targets are far behind
 	tables []*table
 
 	next         atomic.Int64 // number of the next key
@@ -74,6 +75,11 @@ func (w *workload) run(ctx context.Context) error {
 
 func (w *writer) run(ctx context.Context) error {
 	for last := time.Now(); ctx.Err() == nil; {
+		if w.slow.Load() {
+			last = time.Now()
+			_ = pause(ctx, 100*time.Millisecond) // ctx is looked at again
+			continue
+		}
 		switch err := w.transaction(ctx, w.act); {
 		case err == nil, ctx.Err() != nil, errors.Is(err, errRollback):
 			last = time.Now()
