@@ -47,6 +47,11 @@ func (s *Source) Reader(ctx context.Context) (capture.Reader, error) {
 	return r, nil
 }
 
+// lockWait is how long the lock of a table may take, in s; Debezium's
+// snapshot.lock.timeout.ms has this default. While it is waited for behind one
+// who writes for long, all other writers wait, too.
+const lockWait = 10
+
 // prepare checks the server and makes the session one that rowReader reads.
 func (r *reader) prepare(ctx context.Context) error {
 	for _, s := range []*session{r.conn, r.plain} {
@@ -58,6 +63,10 @@ func (r *reader) prepare(ctx context.Context) error {
 		if err := r.sameServer(); err != nil {
 			return err
 		}
+	}
+	// A lock that is not had soon is given up: whoever writes waits behind it.
+	if err := r.plain.run(ctx, fmt.Sprintf("SET SESSION lock_wait_timeout = %d", lockWait)); err != nil {
+		return err
 	}
 	for _, statement := range []string{snapshotSession, "SET SESSION net_write_timeout = 3600", "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ"} {
 		if err := r.conn.run(ctx, statement); err != nil {
