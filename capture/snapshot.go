@@ -428,6 +428,7 @@ func rowKeyName(t *Table) string {
 			fmt.Fprintf(&b, "#%d,", i)
 		}
 	}
+	b.WriteString(t.RowOrder)
 	return b.String()
 }
 

@@ -263,6 +263,41 @@ func TestSnapshotAndDDL(t *testing.T) {
 	}
 }
 
+// A table whose keys get another order while it is read, by another collation,
+// is read from its start: what is behind a key is not what was behind it.
+func TestSnapshotAndOrderOfKeys(t *testing.T) {
+	_, at := broker(t)
+	db := newFakeDB(newFakeTable("order", "a", true))
+	db.fill("a", 40)
+	other := newFakeTable("order", "a", true)
+	other.RowOrder = "downwards"
+	reads := 0
+	var r *running
+	started := make(chan struct{})
+	db.hook = func(step, _ string) {
+		if step != "read" {
+			return
+		}
+		if reads++; reads == 3 {
+			<-started
+			waitFor(t, "two chunks to go out", 2*time.Minute, func() bool { return r.Status().Snapshot.Rows == 20 })
+			db.redefine("ALTER TABLE a MODIFY id COLLATE downwards", map[string]*Table{"db.a": other})
+		}
+	}
+	r = launch(t, newConfig(t, at, "order", "snapshot.chunk.size", "10"), db.open)
+	close(started)
+	r.reached(t, db)
+	read := 0
+	for _, e := range readEvents(t, at, "order.db.a") {
+		if e.op == "r" {
+			read++
+		}
+	}
+	if read != 60 {
+		t.Errorf("%d rows read, want the first 20 again with all others", read)
+	}
+}
+
 // A table that is dropped while it waits to be read, and one that is created
 // then, need no reading.
 func TestSnapshotAndDroppedTable(t *testing.T) {

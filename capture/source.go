@@ -190,6 +190,9 @@ type Table struct {
 	// there is none. Read and Stream hold equal values of these columns in the
 	// same Kind and with the same content.
 	RowKey []int
+	// RowOrder is what the order of RowKey depends on beside the types of its
+	// fields, such as collations: a table of another one is read from its start.
+	RowOrder string
 }
 
 // ID is database.table.

@@ -347,7 +347,7 @@ func (h *history) schema(d *Definition) (*TableSchema, error) {
 
 func sameTable(a, b *capture.Table) bool {
 	return a.Topic == b.Topic && a.Value == b.Value && a.Key == b.Key &&
-		slices.Equal(a.KeyColumns, b.KeyColumns) && slices.Equal(a.RowKey, b.RowKey)
+		slices.Equal(a.KeyColumns, b.KeyColumns) && slices.Equal(a.RowKey, b.RowKey) && a.RowOrder == b.RowOrder
 }
 
 // known are the names of all tables that are known, sequences left out, in the

@@ -152,6 +152,7 @@ func (b *schemaBuilder) key(topic string) error {
 	if b.out.RowKey, err = b.positions(b.d.Key()); err != nil {
 		return err
 	}
+	b.out.RowOrder = b.rowOrder()
 	if b.out.KeyColumns, err = b.positions(b.messageKey()); err != nil {
 		return err
 	}
@@ -168,6 +169,17 @@ func (b *schemaBuilder) key(topic string) error {
 	}
 	b.out.Key = s.Intern()
 	return nil
+}
+
+// rowOrder names the collations of the row key's columns.
+func (b *schemaBuilder) rowOrder() string {
+	var out []string
+	for _, i := range b.out.RowKey {
+		if c := &b.d.Columns[b.out.Ordinals[i]]; c.Collation != "" {
+			out = append(out, c.Collation)
+		}
+	}
+	return strings.Join(out, ",")
 }
 
 // messageKey are the columns of the message's key: those of message.key.columns
