@@ -97,8 +97,8 @@ func (s *Source) take(r *read) {
 	s.history.retention = r.ddl.retention
 }
 
-// changedSince names the captured tables whose definitions, read just now, may
-// not have been theirs at p.
+// changedSince names the tables whose definitions, read just now, may not have
+// been theirs at p, and captured ones that are gone since.
 func (s *Source) changedSince(ctx context.Context, conn *session, r *read, p *position) (map[tableName]string, error) {
 	end, err := s.end(ctx, conn)
 	if err != nil {
@@ -111,7 +111,8 @@ func (s *Source) changedSince(ctx context.Context, conn *session, r *read, p *po
 	if end.File == p.File && end.Pos == p.Pos {
 		return nil, nil
 	}
-	return changedSince(names, s.srv.caseless, s.statements(ctx, r.ddl, p, &end))
+	captured := func(t tableName) bool { return s.captures(t.database, t.name) }
+	return changedSince(names, s.srv.caseless, captured, s.statements(ctx, r.ddl, p, &end))
 }
 
 // errEnd ends the reading of statements.

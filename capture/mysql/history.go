@@ -372,8 +372,10 @@ type loggedStatement struct {
 // changedSince proves that definitions read from the server held at a position
 // of the log already: log are all statements from that position to the log's
 // end after the definitions were read. It returns the tables for which that is
-// not proved, with the statement to blame; an error of log is returned as it is.
-func changedSince(tables []tableName, caseless bool, log iter.Seq2[loggedStatement, error]) (map[tableName]string, error) {
+// not proved, with the statement to blame, and captured tables that were there
+// at the position and are no more: rows of theirs may lie between. An error of
+// log is returned as it is.
+func changedSince(tables []tableName, caseless bool, captured func(tableName) bool, log iter.Seq2[loggedStatement, error]) (map[tableName]string, error) {
 	out := map[tableName]string{}
 	for s, err := range log {
 		if err != nil {
@@ -385,6 +387,30 @@ func changedSince(tables []tableName, caseless bool, log iter.Seq2[loggedStateme
 				out[t] = shorten(s.text)
 			}
 		}
+		for _, t := range st.takes() {
+			if _, ok := out[t]; !ok && captured(t) {
+				out[t] = shorten(s.text)
+			}
+		}
 	}
 	return out, nil
+}
+
+// takes are the tables that have their names no more behind the statement.
+func (st *ddlStatement) takes() []tableName {
+	switch st.kind {
+	case ddlDropTables:
+		return st.tables
+	case ddlRenameTables:
+		var out []tableName
+		for _, pair := range st.renames {
+			out = append(out, pair[0])
+		}
+		return out
+	case ddlAlterTable:
+		if slices.ContainsFunc(st.alter, func(s ddlSpec) bool { return s.op == specRenameTable }) {
+			return st.tables[:1]
+		}
+	}
+	return nil
 }
