@@ -73,6 +73,8 @@ type fakeDDL struct {
 	define    map[string]*Table // nil: dropped
 	truncated []*Table
 	truncate  *Table
+	arrived   []*Table
+	created   []*Table
 }
 
 var fakeSourceSchema = cdc.NewSchema("io.debezium.connector.fake.Source",
@@ -192,6 +194,30 @@ func (db *fakeDB) redefine(text string, define map[string]*Table) {
 		}
 	}
 	db.append(fakeEntry{ddl: &fakeDDL{text: text, tables: slices.Sorted(maps.Keys(define)), define: define}})
+}
+
+// rename gives the table of one name the name, and definition, of to, whose own
+// rows are gone if there was one.
+func (db *fakeDB) rename(from string, to *Table) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	rows := db.tables["db."+from].rows
+	delete(db.tables, "db."+from)
+	db.tables[to.ID()] = &fakeTable{def: to, rows: rows}
+	if !slices.Contains(db.order, to.ID()) {
+		db.order = append(db.order, to.ID())
+	}
+	db.append(fakeEntry{ddl: &fakeDDL{text: "RENAME " + from + " TO " + to.Name, tables: []string{"db." + from, to.ID()},
+		define: map[string]*Table{"db." + from: nil, to.ID(): to}, arrived: []*Table{to}}})
+}
+
+// recreate drops a table and makes it anew.
+func (db *fakeDB) recreate(t *Table) {
+	db.redefine("DROP "+t.ID(), map[string]*Table{t.ID(): nil})
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	db.tables[t.ID()] = &fakeTable{def: t, rows: map[int64]fakeRow{}}
+	db.append(fakeEntry{ddl: &fakeDDL{text: "CREATE " + t.ID(), tables: []string{t.ID()}, define: map[string]*Table{t.ID(): t}, created: []*Table{t}}})
 }
 
 // truncate empties a table, or the rows for which gone is true.
@@ -461,6 +487,7 @@ func (s *fakeSource) reportDDL(e *fakeEntry, to Stream) error {
 	}
 	c := fakeSchemaChange(e.ddl.text)
 	c.Tables, c.Truncated, c.Inside = e.ddl.tables, e.ddl.truncated, e.changes != nil
+	c.Arrived, c.Created = e.ddl.arrived, e.ddl.created
 	if t := e.ddl.truncate; t != nil {
 		s.seq++
 		var source cdc.Row

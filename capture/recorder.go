@@ -445,6 +445,7 @@ func (w *recorder) write(s *slot) error {
 		return err
 	}
 	if s.plan != nil {
+		s.plan.state.wrote = true
 		if k := s.plan.state.watch; k != nil && k.published != nil && key != nil {
 			k.published[string(key)] = struct{}{}
 		}

@@ -132,8 +132,7 @@ func (f *start) occupied(ctx context.Context, tables []*Table) (map[string]bool,
 	if len(tables) == 0 {
 		return out, nil
 	}
-	admin := kadm.NewClient(f.client)
-	all, err := admin.ListTopics(ctx)
+	all, err := kadm.NewClient(f.client).ListTopics(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("listing topics: %w", err)
 	}
@@ -146,6 +145,12 @@ func (f *start) occupied(ctx context.Context, tables []*Table) (map[string]bool,
 	if len(names) == 0 {
 		return out, nil
 	}
+	return occupied(ctx, f.client, names...)
+}
+
+// occupied are those of some topics that have records.
+func occupied(ctx context.Context, client *kgo.Client, names ...string) (map[string]bool, error) {
+	admin, out := kadm.NewClient(client), map[string]bool{}
 	starts, err := admin.ListStartOffsets(ctx, names...)
 	if err != nil {
 		return nil, fmt.Errorf("finding what topics hold: %w", err)

@@ -298,6 +298,90 @@ func TestSnapshotAndOrderOfKeys(t *testing.T) {
 	}
 }
 
+// ◆ "What the binlog never shows": a table that comes to its name with rows, by
+// RENAME, is read, whether it was being read under its name before or not, and
+// its topic is swept of the table that had the name; so is the topic of one that
+// was dropped and is created anew. With truncate.handling=debezium nothing is.
+func TestTablesThatComeToTheirNames(t *testing.T) {
+	_, at := broker(t)
+	for _, handling := range []string{"sweep", "debezium"} {
+		prefix := "names-" + handling
+		a, b, c := newFakeTable(prefix, "a", true), newFakeTable(prefix, "b", true), newFakeTable(prefix, "c", true)
+		db := newFakeDB(a, b, c)
+		for _, name := range []string{"b", "a", "c"} { // the rows that b gets of a are newer than its own
+			db.fill(name, 30)
+		}
+		var once sync.Once
+		db.hook = func(step, table string) {
+			if step == "read" && table == "c" {
+				once.Do(func() { db.rename("c", newFakeTable(prefix, "d", true)) }) // while it is read
+			}
+		}
+		r := launch(t, newConfig(t, at, prefix, "truncate.handling", handling, "snapshot.chunk.size", "7"), db.open)
+		r.reached(t, db)
+		db.write(func(tx *fakeTx) { tx.put("a", 31, "of a"); tx.del("b", 1) })
+		db.rename("a", newFakeTable(prefix, "b", true))
+		db.recreate(newFakeTable(prefix, "a", true))
+		db.write(func(tx *fakeTx) { tx.put("a", 2, "anew"); tx.put("b", 3, "renamed") })
+		r.reached(t, db)
+		r.reached(t, db)
+		if err := r.end(t); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"a", "b", "d"} {
+			got := state(t, readEvents(t, at, prefix+".db."+name))
+			if handling == "sweep" {
+				sameRows(t, got, db.rows(name))
+			} else if len(got) == len(db.rows(name)) {
+				t.Errorf("debezium: the topic of %s was brought in line", name)
+			}
+		}
+	}
+}
+
+// What was published of a dropped table is swept also where it is in the same
+// Kafka transaction, and so in no topic yet, as the table is created anew.
+func TestTableCreatedAnewWithinOneKafkaTransaction(t *testing.T) {
+	_, at := broker(t)
+	a := newFakeTable("anew", "a", true)
+	db := newFakeDB(a)
+	r := launch(t, newConfig(t, at, "anew"), db.open)
+	r.reached(t, db)
+	if err := r.end(t); err != nil {
+		t.Fatal(err)
+	}
+	db.write(func(tx *fakeTx) { tx.put("a", 1, "of the old table") })
+	db.recreate(newFakeTable("anew", "a", true))
+	db.write(func(tx *fakeTx) { tx.put("a", 2, "of the new one") })
+	r = launch(t, newConfig(t, at, "anew"), db.open)
+	r.reached(t, db)
+	r.reached(t, db)
+	sameRows(t, state(t, readEvents(t, at, "anew.db.a")), db.rows("a"))
+}
+
+// ◆ "before- and after-keys of every event from L until emission are evicted":
+// of rows that appear, or come to another key, while a chunk is read, the read
+// repeats nothing that the stream says.
+func TestSnapshotRepeatsNothing(t *testing.T) {
+	_, at := broker(t)
+	db := newFakeDB(newFakeTable("once", "a", true))
+	db.fill("a", 10)
+	var once sync.Once
+	db.hook = func(step, _ string) {
+		if step == "low" {
+			once.Do(func() { db.write(func(tx *fakeTx) { tx.put("a", 20, "new"); tx.move("a", 3, 30); tx.del("a", 4) }) })
+		}
+	}
+	r := launch(t, newConfig(t, at, "once"), db.open)
+	r.reached(t, db)
+	for _, e := range readEvents(t, at, "once.db.a") {
+		if e.op == "r" && (e.id > 10 || e.id == 3 || e.id == 4) {
+			t.Errorf("key %d was read and came by the log", e.id)
+		}
+	}
+	sameRows(t, state(t, readEvents(t, at, "once.db.a")), db.rows("a"))
+}
+
 // A table that is dropped while it waits to be read, and one that is created
 // then, need no reading.
 func TestSnapshotAndDroppedTable(t *testing.T) {

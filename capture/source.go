@@ -218,6 +218,15 @@ type SchemaChange struct {
 	// Truncated are captured tables whose rows are gone without events
 	// (TRUNCATE, DROP or EXCHANGE PARTITION).
 	Truncated []*Table
+	// Arrived are captured tables that came to their names with rows, by RENAME
+	// or out of a partition: no event under the name tells of these.
+	Arrived []*Table
+	// Created are captured tables that are new and empty; a topic may have rows
+	// of a table of the same name that was dropped.
+	Created []*Table
+	// More says that another event of the same statement follows: Position is
+	// not to be stored before that.
+	More bool
 }
 
 // Stored is what a leader stored in Kafka for the next one.

@@ -239,6 +239,7 @@ func (s *stream) produce(p *plan, key, value []byte, version int64, to link) err
 		h[2] = kgo.RecordHeader{Key: to.name, Value: p.appendLink(a, to.row)}
 	}
 	copy(h[n:], s.context)
+	p.state.wrote = true
 	if w := p.state.watch; w != nil && w.published != nil && key != nil {
 		w.published[string(key)] = struct{}{}
 	}
@@ -394,7 +395,7 @@ func (s *stream) Schema(c *SchemaChange) error {
 			return err
 		}
 	}
-	if err := s.redefined(c); err != nil || c.Inside {
+	if err := s.redefined(c); err != nil || c.Inside || c.More {
 		return err
 	}
 	return s.boundary(false)
@@ -566,6 +567,16 @@ func (s *stream) redefined(c *SchemaChange) error {
 	}
 	for _, t := range c.Truncated {
 		if err := s.resweep(t); err != nil {
+			return err
+		}
+	}
+	for _, t := range c.Arrived {
+		if err := s.arrived(t); err != nil {
+			return err
+		}
+	}
+	for _, t := range c.Created {
+		if err := s.created(t); err != nil {
 			return err
 		}
 	}

@@ -62,16 +62,73 @@ func (s *stream) resweep(t *Table) error {
 		s.log.Warn("rows of a table that takes no part in snapshots are gone without events: its topic keeps them", zap.String("table", t.ID()))
 		return nil
 	}
+	s.reread(p.state, true)
+	return nil
+}
+
+// reread has a table read from its start.
+func (s *stream) reread(t *tableState, sweep bool) {
+	v := &t.value
 	again := v.Phase == tablePending
-	v.Phase, v.Sweep, v.Since, v.After, v.Rows, v.First, v.Order = tablePending, true, s.clock.prev, nil, 0, false, 0
-	s.tables.change(p.state)
+	v.Phase, v.Sweep, v.Since, v.After, v.Rows, v.First, v.Order = tablePending, sweep, s.clock.prev, nil, 0, false, 0
+	s.tables.change(t)
 	if again {
-		s.snapshot.restart(p.state)
+		s.snapshot.restart(t)
 	} else {
 		s.progress.snapshotTables(1)
-		s.snapshot.add(p.state)
+		s.snapshot.add(t)
 	}
+}
+
+// arrived has a table read that came to its name with rows, as one is that joins
+// the include list, and swept: its topic may have rows of another table that had
+// the name before.
+func (s *stream) arrived(t *Table) error {
+	p, err := s.plan(t)
+	if err != nil {
+		return err
+	}
+	if s.config.SnapshotMode == SnapshotNoData || !s.config.Filter.Snapshot(t) {
+		s.log.Warn("a table that takes no part in snapshots was renamed: the rows it had have no events under its new name", zap.String("table", t.ID()))
+		return nil
+	}
+	if t.Key == nil {
+		used, err := s.used(p)
+		if err != nil {
+			return err
+		}
+		if used {
+			s.log.Warn("a table without a key came to its name with rows: what its topic has cannot be told from them, and stays as it is", zap.String("table", t.ID()))
+			return nil
+		}
+	}
+	s.log.Info("a table came to its name with rows: it is read", zap.String("table", t.ID()))
+	s.reread(p.state, t.Key != nil && t.RowKey != nil && p.sweepable(s.config))
 	return nil
+}
+
+// created has the topic of a new table swept if it has records: of a table of
+// the same name, which was dropped.
+func (s *stream) created(t *Table) error {
+	p, err := s.plan(t)
+	if err != nil || t.Key == nil || !p.sweepable(s.config) {
+		return err
+	}
+	used, err := s.used(p)
+	if err != nil || !used {
+		return err
+	}
+	return s.resweep(t)
+}
+
+// used reports whether the topic of a table has records; those of the open
+// Kafka transaction may not have got there yet.
+func (s *stream) used(p *plan) (bool, error) {
+	if p.state.wrote || p.topic == "" {
+		return p.state.wrote, nil
+	}
+	has, err := occupied(s.ctx, s.snapshot.kafka, p.topic)
+	return has[p.topic], err
 }
 
 // advanceSweep begins the next sweep and writes the deletes that one has found.

@@ -9,6 +9,7 @@ type tableState struct {
 	changed bool       // value is to be stored
 	removed bool       // or to be removed
 	watch   *watch     // nil where no window is open
+	wrote   bool       // this run wrote records of the table, committed or not
 }
 
 // hidden reports whether the changes of a table are not published: it has no

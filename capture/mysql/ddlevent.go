@@ -1,6 +1,8 @@
 package mysql
 
 import (
+	"slices"
+
 	"github.com/weir-cdc/weir/capture"
 	"github.com/weir-cdc/weir/internal/cdc"
 )
@@ -48,7 +50,8 @@ func (r *run) ddlInside(e *event) error {
 }
 
 func (r *run) schema(changes []*capture.SchemaChange) error {
-	for _, c := range changes {
+	for i, c := range changes {
+		c.More = i+1 < len(changes)
 		if err := r.out.Schema(c); err != nil {
 			return err
 		}
@@ -81,7 +84,29 @@ func (r *run) follow(e *event, source *cdc.Row) []*capture.SchemaChange {
 			}
 		}
 	}
+	s.came(effect, last)
 	return changes
+}
+
+// came tells of tables that have their names since the statement: renamed, made
+// of a partition, or created.
+func (s *Source) came(e *ddlEffect, to *capture.SchemaChange) {
+	for i := range e.changes {
+		c := &e.changes[i]
+		renamed := c.op == tableAltered && c.from != (tableName{}) && c.from != c.table
+		if !renamed && c.op != tableCreated {
+			continue
+		}
+		table := s.Table(c.table.database, c.table.name)
+		switch {
+		case table == nil || slices.ContainsFunc(e.changes[i+1:], func(later tableChange) bool { return later.from == c.table }):
+			// Not captured, or renamed once more by the same statement.
+		case renamed || e.statement.kind != ddlCreateTable:
+			to.Arrived = append(to.Arrived, table)
+		default:
+			to.Created = append(to.Created, table)
+		}
+	}
 }
 
 // truncate is the change of op t of a TRUNCATE whose source block is source.
