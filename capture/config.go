@@ -156,7 +156,7 @@ var snapshotProperties = []config.Property{
 	{Name: "snapshot.delay.ms", Type: config.Millis, Default: "0", Max: 1 << 40, Doc: "How long to wait before tables are read; the stream begins at once."},
 	{Name: "snapshot.include.collection.list", Type: config.Regexes, Doc: "Captured tables that take part in snapshots, as database.table; unset: all."},
 	{Name: "truncate.handling", Default: "sweep", Values: []string{"sweep", "debezium"},
-		Doc: "After TRUNCATE, DROP or EXCHANGE PARTITION, which the log has no rows of: sweep reads the table again and deletes the keys that are gone; debezium does nothing."},
+		Doc: "After TRUNCATE, DROP or EXCHANGE PARTITION, RENAME, or the creation of a table whose name another one had, none of which the log has rows of: sweep reads the table and deletes the keys that are gone; debezium does nothing."},
 }
 
 var eventProperties = []config.Property{
