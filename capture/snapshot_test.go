@@ -339,6 +339,32 @@ func TestTablesThatComeToTheirNames(t *testing.T) {
 	}
 }
 
+// ◆ "Progress is part of the offset; a crash resumes at the unfinished chunk":
+// what was published is not read again.
+func TestSnapshotResumesAtTheUnfinishedChunk(t *testing.T) {
+	_, at := broker(t)
+	db := newFakeDB(newFakeTable("resume", "a", true))
+	db.fill("a", 40)
+	crash := errors.New("crash")
+	reads := 0
+	db.failRead = func(string) error {
+		if reads++; reads != 3 {
+			return nil
+		}
+		waitFor(t, "two chunks to be committed", 2*time.Minute, func() bool { return len(readEvents(t, at, "resume.db.a")) == 20 })
+		return crash
+	}
+	c := newConfig(t, at, "resume", "snapshot.chunk.size", "10")
+	if err := launch(t, c, db.open).failure(t); !errors.Is(err, crash) {
+		t.Fatal(err)
+	}
+	r := launch(t, c, db.open)
+	r.reached(t, db)
+	if n := len(readEvents(t, at, "resume.db.a")); n != 40 {
+		t.Errorf("%d rows read, want each of 40 once", n)
+	}
+}
+
 // What was published of a dropped table is swept also where it is in the same
 // Kafka transaction, and so in no topic yet, as the table is created anew.
 func TestTableCreatedAnewWithinOneKafkaTransaction(t *testing.T) {

@@ -1,0 +1,181 @@
+package mysql
+
+import (
+	"fmt"
+	"testing"
+
+	"go.uber.org/zap"
+
+	"github.com/weir-cdc/weir/capture"
+	"github.com/weir-cdc/weir/deploy/local/servers"
+	"github.com/weir-cdc/weir/internal/cdc"
+	"github.com/weir-cdc/weir/internal/config"
+	"github.com/weir-cdc/weir/internal/kafka"
+)
+
+// markedSource is a Source of one database at the log's end, and a Reader of it.
+func markedSource(t *testing.T, server servers.SQL, mariadb bool, database string) (*Source, *reader) {
+	t.Helper()
+	class := "io.debezium.connector.mysql.MySqlConnector"
+	if mariadb {
+		class = "io.debezium.connector.mariadb.MariaDbConnector"
+	}
+	v, _, err := config.Parse(map[string]string{
+		"name": "marks", "connector.class": class, "database.hostname": server.Host, "database.port": fmt.Sprint(server.Port),
+		"database.user": server.User, "database.password": server.Password, "database.server.id": "4712", "topic.prefix": "marks",
+		"database.include.list": database, "bootstrap.servers": "127.0.0.1:1",
+	}, config.Common, Properties, ValueProperties, capture.Properties, kafka.Properties)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := capture.NewConfig(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := NewConnection(v, c.Prefix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings, err := NewSettings(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened, err := Open(conn, settings, zap.NewNop())(t.Context(), capture.Scope{Prefix: c.Prefix, Delimiter: ".", Filter: c.Filter})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := opened.(*Source)
+	if err := s.Restore(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Begin(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r, err := s.Reader(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.Close() })
+	return s, r.(*reader)
+}
+
+// TestMarksOfAChunk: the low mark of what is read includes all that was there
+// before, and nothing that was committed once rows came; the high mark is at or
+// behind everything that the read can have seen. So it is on MySQL with GTIDs,
+// where the marks are taken around the read, and where a view is fixed: on
+// MariaDB, and under a lock.
+func TestMarksOfAChunk(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		server  func(testing.TB) servers.SQL
+		mariadb bool
+	}{{"GTID", servers.MySQL, false}, {"file and position", func(t testing.TB) servers.SQL {
+		return servers.NewMySQL(t, "--gtid-mode=OFF", "--enforce-gtid-consistency=OFF")
+	}, false}, {"MariaDB", servers.MariaDB, true}} {
+		t.Run(c.name, func(t *testing.T) {
+			server := c.server(t)
+			database := server.Database(t)
+			db := server.Open(t, database)
+			run := func(statement string) {
+				t.Helper()
+				if _, err := db.ExecContext(t.Context(), statement); err != nil {
+					t.Fatalf("%s: %v", statement, err)
+				}
+			}
+			run("CREATE TABLE t (id INT PRIMARY KEY)")
+			run("CREATE TABLE e (id ENUM('a','b') PRIMARY KEY)")
+			run("INSERT INTO t VALUES (1),(2)")
+			run("INSERT INTO e VALUES ('a'),('b')")
+			s, r := markedSource(t, server, c.mariadb, database)
+			end := func() []byte {
+				p, err := r.source.end(t.Context(), r.plain)
+				if err != nil {
+					t.Fatal(err)
+				}
+				p.ServerUUID = r.uuid
+				return p.marshal()
+			}
+			n := 100
+			check := func(what string, table *capture.Table, read func(begun func()) (capture.Chunk, error)) {
+				run(fmt.Sprintf("INSERT INTO t VALUES (%d)", n))
+				before := end()
+				var behind []byte
+				chunk, err := read(func() {
+					if behind == nil {
+						run(fmt.Sprintf("INSERT INTO t VALUES (%d)", n+1))
+						behind = end()
+					}
+				})
+				n += 2
+				if err != nil || behind == nil {
+					t.Fatalf("%s: %v", what, err)
+				}
+				if !s.Covers(chunk.Low, before) {
+					t.Errorf("%s: the low mark %s does not include what was there, at %s", what, chunk.Low, before)
+				}
+				if s.Covers(chunk.Low, behind) {
+					t.Errorf("%s: the low mark %s includes what was not read, at %s", what, chunk.Low, behind)
+				}
+				if !s.Reached(behind, chunk.High) {
+					t.Errorf("%s: the high mark %s is behind the log's end %s", what, chunk.High, behind)
+				}
+				if !s.Covers(chunk.High, before) {
+					t.Errorf("%s: the high mark %s is in front of what was read, at %s", what, chunk.High, before)
+				}
+				// Where nothing fixes the view, the read can have seen more.
+				if what == "chunk" && c.name == "GTID" && !s.Covers(chunk.High, behind) {
+					t.Errorf("%s: the high mark %s was taken before the read, which ended at %s", what, chunk.High, behind)
+				}
+			}
+			table := s.Table(database, "t")
+			check("chunk", table, func(begun func()) (capture.Chunk, error) {
+				return r.Read(t.Context(), table, nil, nil, func(*cdc.Row) error {
+					begun()
+					return nil
+				})
+			})
+			whole := s.Table(database, "e")
+			for _, lock := range []bool{false, true} {
+				check(fmt.Sprintf("whole, locked %v", lock), whole, func(begun func()) (chunk capture.Chunk, err error) {
+					err = r.ReadWhole(t.Context(), whole, lock, func(c capture.Chunk) (func() error, error) {
+						chunk = c
+						return func() error {
+							begun()
+							return nil
+						}, nil
+					}, func(*cdc.Row) error { return nil })
+					return chunk, err
+				})
+			}
+			if row, err := r.plain.row(t.Context(), "SELECT @@lock_wait_timeout"); err != nil || row[0] != fmt.Sprint(lockWait) {
+				t.Errorf("a lock is waited for %v s (%v)", row, err)
+			}
+		})
+	}
+}
+
+// TestTablesThatAreSplit: keys of which "greater" is not the order of the index,
+// and no keys, have a table read as a whole.
+func TestTablesThatAreSplit(t *testing.T) {
+	for columns, split := range map[string]bool{
+		"k INT PRIMARY KEY": true, "k VARCHAR(20) PRIMARY KEY": true, "k VARBINARY(20) PRIMARY KEY": true, "k DECIMAL(9,2) PRIMARY KEY": true,
+		"k DATETIME(6) PRIMARY KEY": true, "k INT NOT NULL UNIQUE": true, "k INT, l DATE, PRIMARY KEY (l, k)": true,
+		"k ENUM('z','a') PRIMARY KEY": false, "k SET('z','a') PRIMARY KEY": false, "k FLOAT PRIMARY KEY": false, "k DOUBLE PRIMARY KEY": false,
+		"k INT": false, "k INT UNIQUE": false, "k INT, l ENUM('z','a'), PRIMARY KEY (k, l)": false, "k TEXT, PRIMARY KEY (k(10))": false,
+	} {
+		s := ddlSession{database: "db"}
+		c := newCatalog(false)
+		c.server = ddlLocale{"utf8mb4", "utf8mb4_0900_ai_ci"}
+		effect := c.apply(parseDDL("CREATE TABLE t ("+columns+")", s), &s)
+		if len(effect.unsure) > 0 {
+			t.Fatalf("%s: %v", columns, effect.unsure)
+		}
+		schema, err := NewTableSchema(c.table(tableName{"db", "t"}), &SchemaOptions{Prefix: "p"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := newChunkKey(schema, &ValueOptions{}) != nil; got != split {
+			t.Errorf("%s: split by its key is %v", columns, got)
+		}
+	}
+}
