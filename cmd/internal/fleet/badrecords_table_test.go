@@ -185,6 +185,7 @@ func badRecords(other *json.SchemaEntry) []badRecord {
 	value("op c without a row after", string(envelope("c", "null", "null")), everywhere(itsValue(`field "after": it is null`)))
 	value("op u without a row after", string(envelope("u", usual, "null")), everywhere(itsValue(`field "after": it is null`)))
 	value("op d without a row before: a delete by the key", string(envelope("d", "null", "null")), everywhere(isGone))
+	all[len(all)-1].key = []byte(`{"id":8}`) // of which there is no other record
 
 	// Keys.
 	key("an empty key", []byte{}, everywhere(itsKey("too early")))
@@ -210,7 +211,7 @@ func badRecords(other *json.SchemaEntry) []badRecord {
 	plain("an id with NUL", `{"id":"a\u0000b"}`, `{"n":1}`, "a\x00b", everywhere(isKept))
 	plain("an id that is an empty text", `{"id":""}`, `{"n":1}`, "", everywhere(isKept))
 	plain("a key without fields", `{}`, `{"n":1}`, "", each(itsPut("no key"), itsPut("no key"), isKept))
-	plain("the value null: a delete", `{"id":7}`, `null`, "7", everywhere(isGone))
+	plain("the value null: a delete", `{"id":8}`, `null`, "8", everywhere(isGone))
 	plain("a value that is no object", `{"id":7}`, `[1,2]`, "7", each(itsPut("no object"), isKept, itsPut("no object")))
 	plain("1e400 without a schema", `{"id":7}`, `{"huge":1e400}`, "7", each(itsPut("huge"), isKept, isKept))
 	plain("10,000 digits without a schema", `{"id":7}`, `{"long":`+strings.Repeat("9", 10_000)+`}`, "7", each(itsPut("Number value length"), isKept, isKept))
