@@ -30,7 +30,7 @@ import (
 
 const (
 	chaosPartitions = 3
-	chaosKeys       = 8 // a partition
+	chaosKeys       = 24 // a partition
 	chaosBatches    = 16
 	chaosPatience   = 4 * time.Minute // for a seed
 )
@@ -416,7 +416,7 @@ func (c *chaos) fault(rng *rand.Rand, r *faults.Request) faults.Fault {
 		status := []int{http.StatusTooManyRequests, http.StatusServiceUnavailable}[rng.IntN(2)]
 		return faults.Fault{Serve: func(w http.ResponseWriter, r *faults.Request, forward func(*faults.Request) (*faults.Answer, error)) {
 			c.count("items refused")
-			refuseItems(w, r, forward, status, func() bool { return rng.IntN(3) == 0 })
+			refuseItems(w, r, forward, status, func() bool { return rng.IntN(2) == 0 })
 		}}
 	case bulk && !c.forgets && rng.IntN(6) == 0:
 		return faults.Fault{Before: time.Duration(200+rng.IntN(600)) * time.Millisecond, Late: true}

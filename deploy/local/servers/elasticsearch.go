@@ -135,7 +135,7 @@ func (s elasticsearchServer) cmd(ctx context.Context, n *node) (*exec.Cmd, error
 	cmd.Dir = n.dir
 	cmd.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + n.dir, "ES_JAVA_HOME=" + filepath.Dir(filepath.Dir(s.java)),
-		"ES_PATH_CONF=" + n.path("conf"), "ES_TMPDIR=" + n.path("tmp"), "ES_JAVA_OPTS=-Xms512m -Xmx512m",
+		"ES_PATH_CONF=" + n.path("conf"), "ES_TMPDIR=" + n.path("tmp"), "ES_JAVA_OPTS=" + javaOptions(n),
 	}
 	if os.Getuid() != 0 {
 		return cmd, nil
@@ -145,6 +145,16 @@ func (s elasticsearchServer) cmd(ctx context.Context, n *node) (*exec.Cmd, error
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: unprivileged, Gid: unprivileged}}
 	return cmd, giveAway(n.dir)
+}
+
+// javaOptions are small; a node for one test lives too short to gain from the
+// compiler that takes its time.
+func javaOptions(n *node) string {
+	const heap = "-Xms512m -Xmx512m"
+	if private := n.preferred[0] == 0; private {
+		return heap + " -XX:TieredStopAtLevel=1"
+	}
+	return heap
 }
 
 // configure writes the node's configuration folder: the distribution's own, without garbage collection logs and heap

@@ -197,6 +197,6 @@ func (l *Local) Status() []Status {
 
 // patience is how long a server may take to start (after fetching) and to stop.
 const (
-	startPatience = 5 * time.Minute
+	startPatience = 8 * time.Minute
 	stopPatience  = 30 * time.Second
 )
