@@ -2,6 +2,7 @@ package faults
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -238,7 +239,7 @@ func (p *TCP) pump(l *link, d Direction, from, to *net.TCPConn) {
 		if err == nil {
 			continue
 		}
-		if err != io.EOF || !p.hold(l, d) || to.CloseWrite() != nil {
+		if !errors.Is(err, io.EOF) || !p.hold(l, d) || to.CloseWrite() != nil {
 			l.reset()
 		}
 		return
