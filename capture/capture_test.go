@@ -133,6 +133,36 @@ func TestEntriesAreStored(t *testing.T) {
 	}
 }
 
+// What a Source wants stored of DDL is stored with the first offset behind it,
+// also where that lies in the middle of a transaction of many rows.
+func TestEntriesAreStoredWithinHugeTransaction(t *testing.T) {
+	_, at := broker(t)
+	db := newFakeDB(newFakeTable("entries-huge", "a", true))
+	c := newConfig(t, at, "entries-huge", "max.queue.size", "100", "offset.flush.interval.ms", "3600000")
+	r := launch(t, c, db.open)
+	r.reached(t, db)
+	r.end(t)
+	wide := newFakeTable("entries-huge", "a", true, fieldExtra)
+	db.redefine("ALTER TABLE a", map[string]*Table{"db.a": wide})
+	db.write(func(tx *fakeTx) {
+		for id := int64(1); id <= 1000; id++ {
+			tx.put("a", id, "huge")
+		}
+	})
+	crash := errors.New("crash")
+	r = launch(t, c, openWith(db, func(s *fakeSource) Source { return &endingSource{s, 500, crash} }))
+	if err := r.failure(t); !errors.Is(err, crash) {
+		t.Fatal(err)
+	}
+	stored := storedOffset(t, at, "entries-huge")
+	if stored.offset.Rows == 0 || fakeAt(stored.offset.Position) != 1 {
+		t.Fatalf("it did not end within the transaction: %+v", stored.offset)
+	}
+	if !contains(stored.entries["db.a"], wide.Value.Fingerprint()) {
+		t.Errorf("the offset is behind the statement, and what is stored is %s", stored.entries)
+	}
+}
+
 // restoredSource remembers what it was restored from.
 type restoredSource struct {
 	*fakeSource

@@ -87,6 +87,10 @@ func (s *stream) Begin(tx TransactionStart) error {
 		s.resume = s.published()
 		s.resume.pending = s.resume.rows > 0
 		s.inside = false
+	} else {
+		// A Kafka transaction that ends within this one stores its start, so what
+		// DDL before it left goes with that: within it the Source is not asked.
+		s.collect()
 	}
 	if s.resume.pending {
 		if s.resume.transaction != string(tx.ID) {
