@@ -26,7 +26,8 @@ func Root(ctx context.Context) (string, error) {
 	return filepath.Dir(file), nil
 }
 
-// Build compiles commands of the module, such as ./cmd/weir-lake, into a folder.
+// Build compiles commands of the module, such as ./cmd/weir-lake, into a folder;
+// flags of go build may come before them.
 func Build(ctx context.Context, root, folder string, commands ...string) error {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return fmt.Errorf("building the binaries: %w", err)

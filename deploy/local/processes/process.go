@@ -190,6 +190,26 @@ func (p *Process) Stop(patience time.Duration) error {
 	return nil
 }
 
+// Signal sends the process a signal; an error says that it does not run.
+func (p *Process) Signal(s os.Signal) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.run == nil {
+		return fmt.Errorf("sending %s to %s: it does not run", s, p.Name)
+	}
+	return p.run.cmd.Process.Signal(s)
+}
+
+// PID is the id of the process, 0 if it was not started or ended as asked.
+func (p *Process) PID() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.run == nil {
+		return 0
+	}
+	return p.run.cmd.Process.Pid
+}
+
 // Ended is an error if the process should run and does not.
 func (p *Process) Ended() error {
 	p.mu.Lock()
