@@ -161,6 +161,20 @@ func (r *rig) state(table string) map[int64]int64 {
 	return rows
 }
 
+// marks are the numbers of the writers' last transactions that are published.
+func (r *rig) marks() map[int64]int64 {
+	r.t.Helper()
+	last := map[int64]int64{}
+	for _, record := range r.read(r.topic("marks")) {
+		var e struct{ After *struct{ Writer, Tx int64 } }
+		if err := json.Unmarshal(record.Value, &e); err != nil {
+			r.t.Fatalf("%v in %s", err, record.Value)
+		}
+		last[e.After.Writer] = e.After.Tx
+	}
+	return last
+}
+
 // bare counts the rows that the topic of the table without a key leaves.
 func (r *rig) bare() map[int64]int64 {
 	r.t.Helper()

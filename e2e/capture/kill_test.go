@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -43,8 +44,10 @@ var chains = map[string][]death{
 
 // ◆ "events, offsets and schema entries in one Kafka transaction": the process
 // is killed at every step that it has, starts again, and a read-committed
-// consumer has every change once, in its order.
+// consumer has every change once, in its order. SEEDS=n adds n runs of random
+// steps.
 func TestKilledAtEveryStep(t *testing.T) {
+	t.Parallel()
 	covered := map[fp.Name]bool{}
 	for _, chain := range chains {
 		for _, d := range chain {
@@ -64,10 +67,16 @@ func TestKilledAtEveryStep(t *testing.T) {
 				dieAndGoOn(t, server, 1, chain)
 			})
 		}
+		for seed := range seeds(t) {
+			t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+				t.Parallel()
+				dieAndGoOn(t, server, seed, randomChain(seed))
+			})
+		}
 	})
 }
 
-// seeds is how many runs with random passages there are: SEEDS, else none.
+// seeds is how many runs with random steps there are besides: SEEDS, else none.
 func seeds(t *testing.T) uint64 {
 	text := os.Getenv("SEEDS")
 	if text == "" {
@@ -80,34 +89,28 @@ func seeds(t *testing.T) uint64 {
 	return n
 }
 
-// The same with random steps and passages; SEEDS says how many runs.
-func TestKilledAtRandom(t *testing.T) {
-	server := servers.NewMySQL(t)
-	for seed := range max(1, seeds(t)) {
-		r := rand.New(rand.NewPCG(seed, 3))
-		var chain []death
-		for _, i := range r.Perm(len(fp.Capture))[:5] {
-			name := fp.Capture[i]
-			if slices.Contains([]fp.Name{fp.SnapshotRead, fp.SnapshotEmitted, fp.SnapshotStored, fp.SnapshotWhole, fp.SnapshotDone, fp.SweepDeleted}, name) {
-				chain = append([]death{{name, 1}}, chain...) // there may be no later one
-				continue
-			}
-			n := 1
-			if name == fp.StreamEvent || name == fp.StreamBegin || name == fp.StreamCommit || name == fp.OffsetStored ||
-				slices.Contains([]fp.Name{fp.PublisherBegin, fp.PublisherBegun, fp.PublisherFlush, fp.PublisherFlushed, fp.PublisherEnded, fp.PublisherNoted}, name) {
-				n = 1 + r.IntN(40)
-			}
-			chain = append(chain, death{name, n})
+// randomChain is some steps in a random order, and random passages.
+func randomChain(seed uint64) (chain []death) {
+	r := rand.New(rand.NewPCG(seed, 3))
+	for _, i := range r.Perm(len(fp.Capture))[:5] {
+		name, n := fp.Capture[i], 1
+		switch {
+		case strings.HasPrefix(string(name), "snapshot.") || name == fp.SweepDeleted:
+			chain = append([]death{{name, 1}}, chain...) // there may be no later one
+			continue
+		case strings.HasPrefix(string(name), "publisher.") || slices.Contains([]fp.Name{fp.StreamEvent, fp.StreamBegin, fp.StreamCommit, fp.OffsetStored}, name):
+			n = 1 + r.IntN(40)
 		}
-		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) { dieAndGoOn(t, server, seed, chain) })
+		chain = append(chain, death{name, n})
 	}
+	return chain
 }
 
 // dieAndGoOn has a capture die at one step after the other, while the tables
 // change, and checks what it published.
 func dieAndGoOn(t *testing.T, server servers.SQL, seed uint64, chain []death) {
 	r := newRig(t, server, servers.Kafka(t), nil)
-	c := &counters{rig: r, pause: 5 * time.Millisecond}
+	c := &counters{rig: r, pause: 10 * time.Millisecond}
 	c.create()
 	stop := c.start(seed)
 	r.waitFor("some rows", func() bool { return c.transactions.Load() > 40 })

@@ -89,7 +89,7 @@ func newRig(t *testing.T, server servers.SQL, kafka string, set map[string]strin
 		"database.hostname": server.Host, "database.port": strconv.Itoa(server.Port), "database.user": server.User, "database.password": server.Password,
 		"database.server.id": "5400", "database.include.list": r.name, "offset.storage.topic": r.prefix + "-offsets",
 		"topic.creation.default.partitions": "2", "topic.creation.default.replication.factor": "1",
-		"snapshot.chunk.size": "100", "snapshot.max.threads": "2", "max.queue.size": "400",
+		"snapshot.chunk.size": "100", "snapshot.max.threads": "2", "max.queue.size": "200",
 		"provide.transaction.metadata": "true", "offset.flush.interval.ms": "300",
 		"errors.retry.delay.initial.ms": "50", "errors.retry.delay.max.ms": "500",
 	}

@@ -32,8 +32,8 @@ type counters struct {
 
 const (
 	writers  = 2
-	keys     = 40   // of a writer, in each of small
-	wideRows = 1200 // of table wide, of each writer
+	keys     = 40  // of a writer, in each of small
+	wideRows = 600 // of table wide, of each writer
 )
 
 // small are the tables that are changed row by row.
