@@ -32,6 +32,7 @@ func TestVersionsGrowAcrossRestarts(t *testing.T) {
 	_, at := broker(t)
 	db := newFakeDB(newFakeTable("grow", "a", true))
 	db.fill("a", 10)
+	db.millis = time.Now().UnixMilli() // not ahead of the capture's clock, which would bound it
 	largest := func() (v int64) {
 		for _, e := range readEvents(t, at, "grow.db.a") {
 			v = max(v, e.version)
