@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weir-cdc/weir/deploy/local/servers"
@@ -176,4 +177,39 @@ func TestStandbyTakesOverWhenTheLeaderLeaves(t *testing.T) {
 	events := readEvents(t, at, prefix+".db.a")
 	sameRows(t, state(t, events), db.rows("a"))
 	sameChanges(t, streamed(events), db.logged("a", 0))
+}
+
+// ◆ "Fenced means leave the group": a leader that another producer has fenced
+// gives its membership up before it goes on, so that who fenced it may lead.
+func TestFencedLeaderLeavesTheGroup(t *testing.T) {
+	_, at := broker(t)
+	db := newFakeDB(newFakeTable("leaves", "a", true))
+	c := newConfig(t, at, "leaves")
+	r := launch(t, c, db.open)
+	r.reached(t, db)
+	client, err := kgo.NewClient(kgo.SeedBrokers(at), kgo.TransactionalID(transactionalID("leaves")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	member := func() (id string) {
+		groups, err := kadm.NewClient(client).DescribeGroups(t.Context(), groupID("leaves"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range groups[groupID("leaves")].Members {
+			id = m.MemberID
+		}
+		return id
+	}
+	before := member()
+	if _, _, err := client.ProducerID(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	db.write(func(tx *fakeTx) { tx.put("a", 1, "fenced") })
+	r.reached(t, db)
+	if after := member(); after == before || before == "" {
+		t.Errorf("it is member %q still", after)
+	}
+	sameChanges(t, streamed(readEvents(t, at, "leaves.db.a")), db.logged("a", 0))
 }
