@@ -40,8 +40,8 @@ func running(tb testing.TB, kind Kind) (*Local, []*node) {
 	return local, nodes
 }
 
-// runningPrivate starts a server that ends with the test.
-func runningPrivate(tb testing.TB, name string, ports int, args []string, recipe func(*Local) recipe) *node {
+// runningPrivate starts a server that ends with the test, on ports of which the first may be preferred.
+func runningPrivate(tb testing.TB, name string, ports int, args []string, recipe func(*Local) recipe, preferred ...int) *node {
 	tb.Helper()
 	local, err := tests()
 	if err != nil {
@@ -52,6 +52,7 @@ func runningPrivate(tb testing.TB, name string, ports int, args []string, recipe
 		tb.Fatal(err)
 	}
 	tb.Cleanup(release)
+	copy(n.preferred, preferred)
 	ctx, cancel := context.WithTimeout(tb.Context(), fetchPatience)
 	defer cancel()
 	if err := n.start(ctx); err != nil {
@@ -202,6 +203,60 @@ func NewKafka(tb testing.TB, properties ...string) string {
 	tb.Helper()
 	n := runningPrivate(tb, "kafka", 2, properties, func(l *Local) recipe { return kafkaRecipe(l, kafkaHeap) })
 	return address(n.ports[0])
+}
+
+// Broker is a Kafka broker of the test's own, which can be killed, stopped and started again.
+type Broker struct {
+	Address string // where it listens; its advertised.listeners may be others
+
+	node *node
+	tb   testing.TB
+}
+
+// NewBroker starts a broker as NewKafka does. Where clients are to reach it by another address, such as a proxy's,
+// advertise returns that for the one that the broker is about to listen on; nil: it is reached directly.
+func NewBroker(tb testing.TB, advertise func(address string) string, properties ...string) Broker {
+	tb.Helper()
+	port, err := freePort()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if advertise != nil {
+		properties = append(properties, "advertised.listeners=PLAINTEXT://"+advertise(address(port)))
+	}
+	n := runningPrivate(tb, "kafka", 2, properties, kafkaRecipe, port)
+	return Broker{Address: address(n.ports[0]), node: n, tb: tb}
+}
+
+// Running tells whether the broker's process runs.
+func (b Broker) Running() bool {
+	_, alive := readProcess(b.node.path("pid"))
+	return alive
+}
+
+// Kill ends the broker at once, as a crash does.
+func (b Broker) Kill() {
+	b.tb.Helper()
+	p, alive := readProcess(b.node.path("pid"))
+	if !alive {
+		b.tb.Fatalf("killing %s: it does not run", b.node.name)
+	}
+	p.kill()
+}
+
+// Stop ends the broker cleanly.
+func (b Broker) Stop() {
+	if p, alive := readProcess(b.node.path("pid")); alive {
+		p.stop(stopPatience)
+	}
+}
+
+// Start starts the broker again after its end, on the same ports and data.
+func (b Broker) Start() {
+	b.tb.Helper()
+	if err := b.node.start(b.tb.Context()); err != nil {
+		b.tb.Fatalf("starting %s again: %v", b.node.name, err)
+	}
 }
 
 // KafkaSecure returns the shared broker with TLS and SASL.
