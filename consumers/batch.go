@@ -83,6 +83,7 @@ type batch struct {
 	end   int64
 	epoch int32
 	bytes int64 // in Kafka
+	held  int64 // as the inbox counts
 	// skipped counts records that the batch moves past without having them.
 	skipped int
 
@@ -107,7 +108,16 @@ func (b *batch) reset() {
 	clear(b.raws)
 	clear(b.failures)
 	b.raws, b.records, b.decoded, b.failures, b.stuck = b.raws[:0], nil, b.decoded[:0], b.failures[:0], nil
-	b.bytes = 0
+	b.bytes, b.held = 0, 0
+}
+
+// trim lets go of memory that a batch of most bytes, as the inbox counts, cannot
+// use.
+func (b *batch) trim(most int64) {
+	if n := int(most/decodedOverhead) + 1; len(b.slots) > n {
+		clear(b.slots[n:])
+		b.slots = b.slots[:n:n]
+	}
 }
 
 // slot is the memory for the i-th record.

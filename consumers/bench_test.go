@@ -115,7 +115,7 @@ func benchWorker(b *testing.B) *worker {
 		b.Fatal(err)
 	}
 	g := newGate("g", time.Second, kgo.NewOffset().AtStart())
-	w := newWorker(r, &Lease{gate: g, part: partition{"bench.shop.orders", 0}, mu: make(lock, 1), done: make(chan struct{})})
+	w := newWorker(r, &Lease{gate: g, part: partition{"bench.shop.orders", 0}, mu: make(lock, 1), done: make(chan struct{})}, newAhead(c.BufferBytes))
 	f := newWriterFlow(w, nothing{})
 	f.last = time.Now().Add(time.Hour)
 	w.flow = f

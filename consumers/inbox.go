@@ -1,46 +1,61 @@
 package consumers
 
 import (
-	"sync"
-
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// recordOverhead is about what a fetched record takes beside its key and value.
-const recordOverhead = 160
+const (
+	// recordOverhead is about what a fetched record takes beside its key and value.
+	recordOverhead = 160
+	// decodedOverhead is about what it takes in addition once it is in a batch:
+	// the slot it is decoded into.
+	decodedOverhead = 1280
+)
 
-// inbox holds what was fetched for one partition and not taken yet. Putting
-// never blocks, so that the poll loop cannot wait for a worker that waits for a
-// rebalance; instead fetching is paused above a bound of bytes, and resumed
-// when half of that is taken.
+// inbox holds what was fetched for one partition and not taken yet, and counts
+// what is in the batch at hand. Putting never blocks, so that the poll loop
+// cannot wait for a worker that waits for a rebalance; instead fetching is
+// paused above a bound of bytes, and resumed when half of that is taken. What
+// all inboxes hold together is bounded, too: see ahead, whose lock guards all of
+// it.
 type inbox struct {
+	ahead         *ahead
 	pause, resume func()
 	wake          chan struct{} // has room for one
 
-	mu     sync.Mutex
-	chunks [][]*kgo.Record
-	bytes  int64
-	bound  int64
+	chunks []*chunk
+	taken  []*chunk // to the end; some of their records are not done
+	bytes  int64    // of chunks
+	hand   int64    // of what was taken and is not done
+	bound  int64    // of bytes
+	full   bool     // bytes went over bound, and not yet below half of it
 	paused bool
 	closed bool
 }
 
-func newInbox(bound int64, pause, resume func()) *inbox {
-	return &inbox{pause: pause, resume: resume, wake: make(chan struct{}, 1), bound: bound}
+func (a *ahead) newInbox(pause, resume func()) *inbox {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	in := &inbox{ahead: a, pause: pause, resume: resume, wake: make(chan struct{}, 1), bound: a.bound}
+	a.inboxes[in] = struct{}{}
+	in.throttle()
+	return in
 }
 
-// put takes over records.
+// put copies records and gives their own memory back.
 func (in *inbox) put(records []*kgo.Record) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	if in.closed || len(records) == 0 {
+	if len(records) == 0 {
 		return
 	}
-	in.chunks = append(in.chunks, records)
-	for _, r := range records {
-		in.bytes += sizeOf(r)
+	copied, size := newChunk(records)
+	in.ahead.mu.Lock()
+	defer in.ahead.mu.Unlock()
+	if in.closed {
+		return
 	}
-	in.throttle()
+	in.chunks = append(in.chunks, copied)
+	in.bytes += size
+	in.ahead.came(in, size)
 	select {
 	case in.wake <- struct{}{}:
 	default:
@@ -49,64 +64,95 @@ func (in *inbox) put(records []*kgo.Record) {
 
 // take moves records to dst while more says so.
 func (in *inbox) take(dst []*kgo.Record, more func(*kgo.Record) bool) []*kgo.Record {
-	in.mu.Lock()
-	defer in.mu.Unlock()
+	in.ahead.mu.Lock()
+	defer in.ahead.mu.Unlock()
 	for len(in.chunks) > 0 {
-		chunk := in.chunks[0]
-		n := 0
-		for n < len(chunk) && more(chunk[n]) {
-			in.bytes -= sizeOf(chunk[n])
-			dst = append(dst, chunk[n])
-			n++
+		c := in.chunks[0]
+		for len(c.list) > 0 && more(c.list[0]) {
+			size := sizeOf(c.list[0])
+			in.bytes -= size
+			in.hand += size + decodedOverhead
+			in.ahead.bytes += decodedOverhead
+			dst = append(dst, c.list[0])
+			c.list = c.list[1:]
 		}
-		if n < len(chunk) {
-			in.chunks[0] = chunk[n:]
+		if len(c.list) > 0 {
 			break
 		}
+		in.taken = append(in.taken, c)
 		in.chunks[0] = nil
 		in.chunks = in.chunks[1:]
 	}
-	in.throttle()
+	in.ahead.changed(in)
 	return dst
 }
 
-// back puts records that were taken in front again; it copies them.
+// back puts records that were taken in front again; it copies the list.
 func (in *inbox) back(records []*kgo.Record) {
 	if len(records) == 0 {
 		return
 	}
-	in.mu.Lock()
-	defer in.mu.Unlock()
+	in.ahead.mu.Lock()
+	defer in.ahead.mu.Unlock()
 	for _, r := range records {
-		in.bytes += sizeOf(r)
+		size := sizeOf(r)
+		in.bytes += size
+		in.hand -= size + decodedOverhead
+		in.ahead.bytes -= decodedOverhead
 	}
-	in.chunks = append([][]*kgo.Record{append([]*kgo.Record(nil), records...)}, in.chunks...)
+	in.chunks = append([]*chunk{{list: append([]*kgo.Record(nil), records...)}}, in.chunks...)
+	clear(in.taken) // they have these records: their memory is not used again
+	in.taken = in.taken[:0]
 }
 
-// clear drops what is there.
+// clear drops what waits.
 func (in *inbox) clear() {
-	in.mu.Lock()
-	defer in.mu.Unlock()
+	in.ahead.mu.Lock()
+	defer in.ahead.mu.Unlock()
+	in.ahead.bytes -= in.bytes
 	in.chunks, in.bytes = nil, 0
-	in.throttle()
+	in.ahead.changed(in)
 }
 
-// limit changes the bound.
-func (in *inbox) limit(bound int64) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	in.bound = bound
-	in.throttle()
+// done says that nothing of what was taken is needed any more.
+func (in *inbox) done() {
+	for i, c := range in.taken { // of the worker alone
+		c.free()
+		in.taken[i] = nil
+	}
+	in.taken = in.taken[:0]
+	in.ahead.mu.Lock()
+	defer in.ahead.mu.Unlock()
+	if in.hand == 0 {
+		return
+	}
+	in.ahead.bytes -= in.hand
+	in.hand = 0
+	in.ahead.changed(in)
 }
 
-// throttle pauses and resumes fetching; in.mu is held.
+// most is how much a batch may hold, as hand counts it.
+func (in *inbox) most() int64 {
+	in.ahead.mu.Lock()
+	defer in.ahead.mu.Unlock()
+	return in.bound
+}
+
+// throttle pauses and resumes fetching; the lock is held.
 func (in *inbox) throttle() {
 	switch {
-	case in.closed:
-	case !in.paused && in.bytes > in.bound:
+	case in.bytes > in.bound:
+		in.full = true
+	case in.bytes <= in.bound/2:
+		in.full = false
+	}
+	pause := in.full || in.ahead.keepsOut(in)
+	switch {
+	case in.closed || pause == in.paused:
+	case pause:
 		in.paused = true
 		in.pause()
-	case in.paused && in.bytes <= in.bound/2:
+	default:
 		in.paused = false
 		in.resume()
 	}
@@ -114,26 +160,33 @@ func (in *inbox) throttle() {
 
 // close drops what is left and takes no more.
 func (in *inbox) close() {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	in.closed, in.chunks, in.bytes = true, nil, 0
+	in.ahead.mu.Lock()
+	defer in.ahead.mu.Unlock()
+	if in.closed {
+		return
+	}
+	in.closed = true
+	delete(in.ahead.inboxes, in)
+	in.ahead.bytes -= in.bytes + in.hand
+	in.chunks, in.taken, in.bytes, in.hand = nil, nil, 0, 0
+	in.ahead.changed(in)
 }
 
 // size is how many bytes wait.
 func (in *inbox) size() int64 {
-	in.mu.Lock()
-	defer in.mu.Unlock()
+	in.ahead.mu.Lock()
+	defer in.ahead.mu.Unlock()
 	return in.bytes
 }
 
 // first is the time, in ms, of the first record that waits; false if none does.
 func (in *inbox) first() (ms int64, ok bool) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
+	in.ahead.mu.Lock()
+	defer in.ahead.mu.Unlock()
 	if len(in.chunks) == 0 {
 		return 0, false
 	}
-	return in.chunks[0][0].Timestamp.UnixMilli(), true
+	return in.chunks[0].list[0].Timestamp.UnixMilli(), true
 }
 
 func sizeOf(r *kgo.Record) int64 { return int64(len(r.Key)+len(r.Value)) + recordOverhead }

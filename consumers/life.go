@@ -20,6 +20,13 @@ import (
 // leastBuffer is what a partition may read ahead however many there are.
 const leastBuffer = 64 << 10
 
+// One answer of a broker is at most this part of the read-ahead, since it may be
+// several times as large once it is decompressed; or leastFetch.
+const (
+	fetches    = 16
+	leastFetch = 1 << 20
+)
+
 var (
 	errRestart   = errors.New("restarted")
 	errRecreated = errors.New("a topic was deleted and created again")
@@ -35,6 +42,7 @@ type life struct {
 
 	mu      sync.Mutex
 	running map[partition]*worker
+	ahead   *ahead
 	seeks   []*seek
 	wake    context.CancelFunc // ends the poll that waits, if one does
 	missing []string           // topics that are listed and do not exist
@@ -42,7 +50,7 @@ type life struct {
 }
 
 func newLife(r *Runner, g *gate) *life {
-	l := &life{runner: r, gate: g, running: map[partition]*worker{}, ends: revokeWithin}
+	l := &life{runner: r, gate: g, running: map[partition]*worker{}, ahead: newAhead(r.config.BufferBytes), ends: revokeWithin}
 	l.alive, l.kill = context.WithCancel(context.Background())
 	return l
 }
@@ -50,24 +58,25 @@ func newLife(r *Runner, g *gate) *life {
 // begun starts the worker of a lease.
 func (l *life) begun(lease *Lease) {
 	r := l.runner
-	w := newWorker(r, lease)
+	lease.Client().ResumeFetchPartitions(map[string][]int32{lease.Topic(): {lease.Partition()}}) // it may have left paused
+	w := newWorker(r, lease, l.ahead)
 	w.life = l
 	w.setPaused(r.isPaused(lease.part))
-	lease.Client().ResumeFetchPartitions(map[string][]int32{lease.Topic(): {lease.Partition()}}) // it may have left paused
 	l.mu.Lock()
 	l.running[lease.part] = w
-	l.share()
+	l.share(lease.Client())
 	l.mu.Unlock()
 	r.problem.clear()
 	r.abandoned.Go(w.run)
 }
 
-// share divides the read-ahead among the partitions; l.mu is held.
-func (l *life) share() {
-	each := max(leastBuffer, l.runner.config.BufferBytes/int64(max(1, len(l.running))))
-	for _, w := range l.running {
-		w.inbox.limit(each)
-	}
+// share divides the read-ahead among the partitions, and asks the brokers for no
+// more at a time than fits; l.mu is held.
+func (l *life) share(client *kgo.Client) {
+	each := l.ahead.share(len(l.running))
+	f := &l.runner.config.Fetch
+	part := min(int64(f.PartitionBytes), each)
+	client.UpdateFetchMaxBytes(int32(min(int64(f.MaxBytes), max(part, leastFetch, l.ahead.limit/fetches))), int32(part))
 }
 
 // ending stops the workers of leases that are about to close: it cancels what
@@ -87,7 +96,9 @@ func (l *life) ending(leases []*Lease, lost bool) {
 			delete(l.running, lease.part)
 		}
 	}
-	l.share()
+	if len(leases) > 0 {
+		l.share(leases[0].Client())
+	}
 	within := l.ends
 	l.mu.Unlock()
 	for _, w := range ending {
@@ -189,6 +200,7 @@ func (l *life) observe(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
+		l.ahead.turn()
 		if err := l.look(ctx); err != nil && ctx.Err() == nil {
 			l.runner.problem.set(fmt.Errorf("asking Kafka at %v: %w", l.runner.config.Source.Bootstrap, err), "")
 		}

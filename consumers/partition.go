@@ -81,7 +81,7 @@ type worker struct {
 }
 
 // newWorker makes the worker of a lease; it does not run yet.
-func newWorker(r *Runner, l *Lease) *worker {
+func newWorker(r *Runner, l *Lease, a *ahead) *worker {
 	w := &worker{
 		runner: r, lease: l, skips: make(chan skip), draining: make(chan struct{}), done: make(chan struct{}),
 		log: r.log.With(zap.String("topic", l.Topic()), zap.Int32("partition", l.Partition())),
@@ -90,7 +90,7 @@ func newWorker(r *Runner, l *Lease) *worker {
 	w.working, w.halt = context.WithCancelCause(w.ctx)
 	w.drain = sync.OnceFunc(func() { close(w.draining) })
 	topic := map[string][]int32{l.Topic(): {l.Partition()}}
-	w.inbox = newInbox(r.config.BufferBytes,
+	w.inbox = a.newInbox(
 		func() { l.Client().PauseFetchPartitions(topic) }, func() { l.Client().ResumeFetchPartitions(topic) })
 	w.decoder = newDecoder(&r.config, r.schemas, r.domains)
 	w.progress.begin(l.Start())
@@ -179,6 +179,8 @@ func (w *worker) step(ctx context.Context) error {
 func (w *worker) collect(ctx context.Context) error {
 	b, limits := &w.batch, w.runner.limits
 	b.reset()
+	w.inbox.done()
+	b.trim(w.inbox.most())
 	var began time.Time
 	for {
 		select {
@@ -256,9 +258,6 @@ func (w *worker) handle(ctx context.Context) error {
 		if err := w.passStuck(ctx, b.stuck); err != nil {
 			return err
 		}
-	}
-	for _, r := range b.raws {
-		r.Recycle()
 	}
 	return nil
 }
@@ -524,12 +523,15 @@ func (w *worker) unpaused(ctx context.Context) error {
 // fill takes records from the inbox up to the limits and reports whether one is
 // reached.
 func (b *batch) fill(in *inbox, limits Limits) (full bool) {
+	most := in.most()
 	b.raws = in.take(b.raws, func(r *kgo.Record) bool {
-		size := int64(len(r.Key) + len(r.Value))
-		if full = len(b.raws)+b.taken >= limits.Records || (b.bytes > 0 && b.bytes+size > int64(limits.Bytes)); full {
+		size, held := int64(len(r.Key)+len(r.Value)), sizeOf(r)+decodedOverhead
+		n := len(b.raws) + b.taken
+		if full = n >= limits.Records || (n > 0 && (b.bytes+size > int64(limits.Bytes) || b.held+held > most)); full {
 			return false
 		}
 		b.bytes += size
+		b.held += held
 		b.taken++
 		return true
 	})

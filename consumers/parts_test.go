@@ -107,7 +107,8 @@ func raws(from, n, size int) []*kgo.Record {
 
 func TestInboxPausesAndResumes(t *testing.T) {
 	var paused, resumed int
-	in := newInbox(10*(100+recordOverhead), func() { paused++ }, func() { resumed++ })
+	in := newAhead(1<<20).newInbox(func() { paused++ }, func() { resumed++ })
+	in.bound = 10 * (100 + recordOverhead)
 	all := func(*kgo.Record) bool { return true }
 	in.put(raws(0, 10, 100))
 	if paused != 0 {
@@ -134,6 +135,95 @@ func TestInboxPausesAndResumes(t *testing.T) {
 	}
 }
 
+// TestReadingAheadIsBoundedInAll: above the bound nobody fetches, though none is
+// above a share of its own; but who holds nothing is let in, one round after the
+// other, while others can write nothing.
+func TestReadingAheadIsBoundedInAll(t *testing.T) {
+	const size = 20_000
+	a := newAhead(10 * size)
+	all := func(*kgo.Record) bool { return true }
+	inboxes, open := make([]*inbox, 8), make([]bool, 8)
+	for i := range inboxes {
+		open[i] = true
+		inboxes[i] = a.newInbox(func() { open[i] = false }, func() { open[i] = true })
+	}
+	count := func() (n int) {
+		for _, is := range open {
+			if is {
+				n++
+			}
+		}
+		return n
+	}
+	if got := a.share(len(inboxes)); got != leastBuffer {
+		t.Fatalf("a share of %d", got)
+	}
+	for i := range 5 { // these can write nothing: one record at hand, one waits
+		inboxes[i].put(raws(0, 1, size))
+		inboxes[i].take(nil, all)
+		inboxes[i].put(raws(1, 1, size))
+	}
+	if count() != 0 || a.bytes <= a.limit {
+		t.Fatalf("%d fetch although %d bytes are held", count(), a.bytes)
+	}
+	a.turn()
+	if open[0] || !open[5] || !open[7] || count() != 3 {
+		t.Fatalf("let in: %v", open)
+	}
+	for i := range 20 { // one round after the other, as long as they get on
+		in := inboxes[5+i%3]
+		if count() != 3 {
+			t.Fatalf("round %d: %d are let in", i, count())
+		}
+		if in.put(raws(i, 1, size)); count() != 0 {
+			t.Fatalf("round %d: %d fetch on", i, count())
+		}
+		in.take(nil, all)
+		a.changed(in) // nothing new
+		in.done()
+	}
+	turns := 0
+	for held := 5; held < 8; held++ { // nobody gets on: ever more rarely
+		inboxes[held].put(raws(0, 1, size))
+		for count() == 0 && held < 7 {
+			a.turn()
+			turns++
+		}
+	}
+	if turns != 1+2 {
+		t.Errorf("%d turns", turns)
+	}
+	for _, in := range inboxes {
+		in.take(nil, all)
+		in.done()
+	}
+	if count() != 8 || a.bytes != 0 {
+		t.Errorf("%d fetch once all is done, %d bytes are held", count(), a.bytes)
+	}
+	inboxes[0].put(raws(5, 1, size))
+	inboxes[0].close()
+	if a.bytes != 0 || len(a.inboxes) != 7 {
+		t.Errorf("a closed inbox holds %d bytes", a.bytes)
+	}
+}
+
+// TestFetchedRecordsAreCopied whole, whatever becomes of the memory they came in.
+func TestFetchedRecordsAreCopied(t *testing.T) {
+	answer := []byte("keyvalueheader")
+	r := &kgo.Record{Key: answer[:3], Value: answer[3:8], Headers: []kgo.RecordHeader{{Key: "h", Value: answer[8:]}}, Offset: 7, LeaderEpoch: 3}
+	empty := &kgo.Record{Key: nil, Value: []byte{}, Offset: 8}
+	c, size := newChunk([]*kgo.Record{r, empty})
+	clear(answer)
+	copied := c.list
+	got := copied[0]
+	if string(got.Key) != "key" || string(got.Value) != "value" || got.Headers[0].Key != "h" || string(got.Headers[0].Value) != "header" || got.Offset != 7 || got.LeaderEpoch != 3 {
+		t.Errorf("got %v", got)
+	}
+	if copied[1].Key != nil || copied[1].Value == nil || copied[1].Headers != nil && len(copied[1].Headers) > 0 || size != sizeOf(r)+sizeOf(empty) {
+		t.Errorf("got %v, %d bytes", copied[1], size)
+	}
+}
+
 func TestBatchLimits(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -144,7 +234,7 @@ func TestBatchLimits(t *testing.T) {
 		{"bytes", Limits{Records: 100, Bytes: 350}, []int{3, 3, 3, 1}},
 		{"one too large", Limits{Records: 100, Bytes: 10}, []int{1, 1, 1, 1, 1, 1, 1, 1, 1, 1}},
 	} {
-		in := newInbox(1<<20, func() {}, func() {})
+		in := newAhead(2<<20).newInbox(func() {}, func() {})
 		in.put(raws(0, 3, 100))
 		in.put(raws(3, 7, 100))
 		next := int64(0)

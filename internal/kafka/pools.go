@@ -20,7 +20,7 @@ func (p *Pools) GetDecompressBytes(compressed []byte, _ kgo.CompressionCodecType
 	if b, ok := p.bytes.Get().(*[]byte); ok {
 		return *b
 	}
-	return make([]byte, 0, 8*len(compressed))
+	return make([]byte, 0, 4*len(compressed))
 }
 
 // PutDecompressBytes implements kgo.PoolDecompressBytes.

@@ -62,7 +62,10 @@ const kafkaLogging = `Configuration:
 type kafkaServer struct{ java, libs string }
 
 // kafkaRecipe runs a broker without security. Ports: clients, controller.
-func kafkaRecipe(l *Local, heap string) recipe {
+func kafkaRecipe(l *Local) recipe { return kafkaRecipeOf(l, kafkaHeap) }
+
+// kafkaRecipeOf is kafkaRecipe with a heap of another size.
+func kafkaRecipeOf(l *Local, heap string) recipe {
 	var server kafkaServer
 	return recipe{
 		fetch: func(ctx context.Context) (err error) {

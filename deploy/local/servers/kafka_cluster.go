@@ -109,7 +109,7 @@ func (l *Local) kafkaCluster(ctx context.Context, properties []string) (nodes []
 
 // kafkaMemberRecipe is kafkaRecipe with a small heap, on no other ports than those that were chosen for it.
 func kafkaMemberRecipe(l *Local) recipe {
-	r := kafkaRecipe(l, "256m")
+	r := kafkaRecipeOf(l, "256m")
 	command := r.command
 	r.command = func(ctx context.Context, n *node) (*exec.Cmd, error) {
 		if !slices.Equal(n.ports, n.preferred) {

@@ -201,7 +201,7 @@ func Kafka(tb testing.TB) string {
 // which win, and returns its bootstrap address.
 func NewKafka(tb testing.TB, properties ...string) string {
 	tb.Helper()
-	n := runningPrivate(tb, "kafka", 2, properties, func(l *Local) recipe { return kafkaRecipe(l, kafkaHeap) })
+	n := runningPrivate(tb, "kafka", 2, properties, kafkaRecipe)
 	return address(n.ports[0])
 }
 
