@@ -18,6 +18,7 @@ type file struct {
 	out     *output
 	pending []entry // of the batch at hand; they point into it
 	rows    int
+	closed  bool // out has all of it
 	done    bool // visible
 }
 
@@ -77,7 +78,10 @@ func (f *file) memory() int {
 
 // size is about how large the file is so far.
 func (f *file) size() int64 {
-	if f.writer == nil {
+	switch {
+	case f.closed:
+		return f.out.written
+	case f.writer == nil:
 		return int64(f.held.bytes)
 	}
 	return f.writer.out.Size()

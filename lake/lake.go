@@ -25,6 +25,7 @@ type Lake struct {
 	codec    compress.Codec
 	reserved map[string]bool // columns that the lake adds
 	budget   *budget
+	ending   chan struct{} // has room for the files that may be ended and sent at once
 	metrics  *metrics
 	log      *zap.Logger
 	now      func() time.Time
@@ -34,6 +35,9 @@ type Lake struct {
 	owners map[owner]bool          // of files, as listed at
 	listed time.Time
 }
+
+// endingAtOnce bounds the files that are encoded to their end and sent at once.
+const endingAtOnce = 16
 
 // New returns the sink of a configuration. It opens no connection; now is the
 // clock, which decides nothing but when lists and measurements were made.
@@ -45,7 +49,7 @@ func New(ctx context.Context, c Config, registerer prometheus.Registerer, log *z
 	l := &Lake{
 		config: c, store: s, codec: codecs[c.Codec].codec, log: log, now: now,
 		names:    names{dir: c.Dir, pad: c.Pad, extension: codecs[c.Codec].extension + ".parquet"},
-		reserved: map[string]bool{}, budget: newBudget(c.Memory), clean: map[sink.Partition]bool{},
+		reserved: map[string]bool{}, budget: newBudget(c.Memory), ending: make(chan struct{}, endingAtOnce), clean: map[sink.Partition]bool{},
 	}
 	for _, a := range c.Columns {
 		l.reserved[a.Name] = true

@@ -38,7 +38,6 @@ type rendering struct {
 
 	deletedKey []byte // the key of the last record, if that was a delete
 	deleted    bool
-	ended      bool
 }
 
 // folderKey names the files of a range that are in one folder.
@@ -321,9 +320,6 @@ const filesAtOnce = 4
 
 // Complete makes the range's files visible; see sink.Range.
 func (r *rendering) Complete(ctx context.Context, _ int64) error {
-	if err := r.close(); err != nil {
-		return err
-	}
 	if err := r.lake.swept(ctx, r.part); err != nil {
 		return err
 	}
@@ -335,24 +331,20 @@ func (r *rendering) Complete(ctx context.Context, _ int64) error {
 	return g.Wait()
 }
 
-// close writes the end of every file into memory, once.
-func (r *rendering) close() error {
-	if r.ended {
+// close writes the end of a file into memory, once.
+func (r *rendering) close(f *file) error {
+	if f.closed {
 		return nil
 	}
-	for _, folder := range r.order {
-		for _, f := range folder.files {
-			if f.writer == nil {
-				if err := r.begin(f); err != nil {
-					return err
-				}
-			}
-			if err := broken(f, f.writer.close()); err != nil {
-				return err
-			}
+	if f.writer == nil {
+		if err := r.begin(f); err != nil {
+			return err
 		}
 	}
-	r.ended = true
+	if err := broken(f, f.writer.close()); err != nil {
+		return err
+	}
+	f.closed, f.writer = true, nil
 	return nil
 }
 
@@ -378,12 +370,24 @@ func (r *rendering) publish(ctx context.Context, f *folder) error {
 		if err := r.publishFile(ctx, file); err != nil {
 			return err
 		}
-		file.done = true
+		file.done, file.out.rest = true, nil
 	}
 	return nil
 }
 
+// publishFile ends a file and makes it visible. Encoding takes a multiple of
+// what few rows do, and all ranges may end at the same time, so that few files at
+// once are ended.
 func (r *rendering) publishFile(ctx context.Context, f *file) error {
+	select {
+	case r.lake.ending <- struct{}{}:
+		defer func() { <-r.lake.ending }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if err := r.close(f); err != nil {
+		return err
+	}
 	if err := r.sendParts(ctx, f); err != nil {
 		return err
 	}
