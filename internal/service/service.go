@@ -245,6 +245,9 @@ func (r *running) run(process Process) int {
 	for _, n := range r.values.Notices() {
 		r.log.Info("configuration", zap.String("property", n.Property), zap.String("notice", n.Text), zap.String("origin", n.Origin))
 	}
+	if m, ok := r.main.(Bounded); ok {
+		limitMemory(m.Memory(), process.Environ)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	server, err := admin.Listen(ctx, r.admin, r.main, r.registry, r.log)

@@ -39,6 +39,7 @@ const (
 type main struct {
 	*consumers.Runner
 	sink *lake.Lake
+	open int // max.buffered.bytes
 }
 
 func newMain(env service.Environment) (service.Main, error) {
@@ -56,10 +57,14 @@ func newMain(env service.Environment) (service.Main, error) {
 	options.Ranges, options.Rendering = sink, consumers.NewRangeConfig(env.Values)
 	options.Limits.Records, options.Limits.Bytes = batchRecords, batchBytes
 	runner, err := consumers.New(options)
-	return &main{runner, sink}, err
+	return &main{runner, sink, cfg.Memory}, err
 }
 
 // Check looks at Kafka and the bucket.
 func (m *main) Check(ctx context.Context) error {
 	return errors.Join(m.Runner.Check(ctx), m.sink.Check(ctx))
 }
+
+// Memory is what is read ahead and what open files hold, which is counted by
+// estimate.
+func (m *main) Memory() int64 { return m.Runner.Memory() + int64(m.open)*3/2 }
