@@ -197,7 +197,9 @@ func (u *objectUpload) part(ctx context.Context, body []byte) error {
 		if err != nil {
 			return err
 		}
-		u.id = aws.ToString(begun.UploadId)
+		if u.id = aws.ToString(begun.UploadId); u.id == "" { // without it a part would be an object
+			return errors.New("the answer to the beginning of an upload names none")
+		}
 	}
 	number := int32(len(u.parts) + 1)
 	sent, err := u.client.UploadPart(ctx, &s3.UploadPartInput{
@@ -208,6 +210,9 @@ func (u *objectUpload) part(ctx context.Context, body []byte) error {
 	}
 	if err != nil {
 		return err
+	}
+	if aws.ToString(sent.ETag) == "" {
+		return fmt.Errorf("the answer to part %d has no ETag", number)
 	}
 	u.parts = append(u.parts, types.CompletedPart{ETag: sent.ETag, PartNumber: &number})
 	return nil
@@ -267,8 +272,10 @@ func (u *objectUpload) complete(ctx context.Context, rest []byte, keep bool) err
 	if keep {
 		request.IfNoneMatch = aws.String("*")
 	}
-	_, err := u.client.CompleteMultipartUpload(ctx, request)
+	answer, err := u.client.CompleteMultipartUpload(ctx, request)
 	switch {
+	case err == nil && aws.ToString(answer.ETag) == "": // it began with 200, and ended before it said more
+		return errors.New("the answer to the completion of an upload is empty")
 	case err == nil:
 		return nil
 	case keep && answered(err, http.StatusPreconditionFailed):
@@ -277,8 +284,16 @@ func (u *objectUpload) complete(ctx context.Context, rest []byte, keep bool) err
 		request.IfNoneMatch = nil
 		_, err = u.client.CompleteMultipartUpload(ctx, request)
 	}
+	if spoilt[errorCode(err)] {
+		return fmt.Errorf("%w: %w", errGone, err)
+	}
 	return u.lost(ctx, err)
 }
+
+// spoilt are answers to a completion that no attempt with the same parts will
+// change: the server knows other parts than it said, or another write of the name
+// came between, after which S3 wants a new upload.
+var spoilt = map[string]bool{"InvalidPart": true, "InvalidPartOrder": true, "ConditionalRequestConflict": true}
 
 // lost tells an upload that is gone from one that was completed before, whose
 // answer did not arrive. Whoever completed it, the object is right: its name
