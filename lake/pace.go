@@ -58,19 +58,20 @@ func (p *pace) took(r *cdc.Record) {
 // byRecordTime reports whether folders follow the records' own time.
 func (p *partitioner) byRecordTime() bool { return p.kind == byTime && p.clock == fromRecord }
 
-// due is the rotation by count, size and times.
+// due is the rotation by count, size and times. A clock that was set back to
+// before the range began ends it, too: what it waits for may be days away.
 func (p *pace) due(now time.Time, next *cdc.Record, records int) bool {
 	switch {
 	case records >= p.config.FlushSize, p.config.FlushBytes > 0 && p.bytes >= p.config.FlushBytes:
 		return true
-	case !p.next.IsZero() && !now.Before(p.next):
+	case !p.next.IsZero() && (!now.Before(p.next) || p.opened.Sub(now) > p.config.ScheduleInterval):
 		return true
 	case p.config.partitioner.kind == byTime && p.config.partitioner.clock == fromClock && p.leftBucket(now):
 		return true
 	case p.config.RotateInterval <= 0:
 		return false
 	case next == nil: // no record comes to say that time has passed
-		return now.Sub(p.opened) >= p.config.RotateInterval
+		return now.Sub(p.opened).Abs() >= p.config.RotateInterval
 	case p.started && next.Timestamp-p.first >= p.config.RotateInterval.Milliseconds():
 		return true
 	}

@@ -130,6 +130,20 @@ func TestRotateSchedule(t *testing.T) {
 	}
 }
 
+// TestAClockThatIsSetBackEndsTheRange, for what it waits for may be days away.
+func TestAClockThatIsSetBackEndsTheRange(t *testing.T) {
+	for _, property := range []string{"rotate.schedule.interval.ms=900000", "rotate.interval.ms=900000"} {
+		r := openRange(t, newLake(t, property))
+		fits(t, r, noon, at(0, 0))
+		if r.Due(noon.Add(-15*minute + 1)) {
+			t.Errorf("%s: due although the clock was set back by little", property)
+		}
+		if !r.Due(noon.Add(-24 * hour)) {
+			t.Errorf("%s: not due although the clock was set back by a day", property)
+		}
+	}
+}
+
 // TestAWallClockFolderEndsWithItsHour.
 func TestAWallClockFolderEndsWithItsHour(t *testing.T) {
 	r := openRange(t, newLake(t, "partitioner.class=HourlyPartitioner", "timestamp.extractor=Wallclock"))
