@@ -274,6 +274,39 @@ func TestRoutesAndFoldersAreApart(t *testing.T) {
 	}
 }
 
+// TestACompactedRangeKeepsItsFiles: when a pending range is rendered again and
+// records of it are gone, the files that are there stay, and what is missing comes.
+func TestACompactedRangeKeepsItsFiles(t *testing.T) {
+	l := newLake(t, "add.columns=offset", "partitioner.class=HourlyPartitioner")
+	s := schema("t", field("id", cdc.Int32))
+	record := func(offset int64, hours int64) *cdc.Record {
+		r := recordAt(offset, rowOf(s, cdc.Int(offset)))
+		r.Timestamp += hours * 3_600_000
+		return r
+	}
+	render(t, l, 0, 4, record(0, 0), record(1, 0), record(2, 1), record(3, 1))
+	files := filesOf(t, l)
+	if len(files) != 2 {
+		t.Fatalf("files %v, want two", files)
+	}
+	if err := os.Remove(filepath.Join(l.config.Directory, files[1])); err != nil { // as if the crash came before it
+		t.Fatal(err)
+	}
+	again, err := l.Open(shopOrders, 0, noon, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Append([]*cdc.Record{record(1, 0), record(2, 1), record(3, 1)}); err != nil { // 0 is gone
+		t.Fatal(err)
+	}
+	finish(t, again, 4)
+	for i, want := range [][]any{{0.0, 1.0}, {2.0, 3.0}} {
+		if got := values(readFile(t, l, files[i]), "__offset"); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s has %v, want %v", files[i], got, want)
+		}
+	}
+}
+
 // TestBytesDependOnTheRecordsAlone: not on how they came in, nor on what the
 // process did before.
 func TestBytesDependOnTheRecordsAlone(t *testing.T) {
