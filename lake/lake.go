@@ -13,6 +13,7 @@ import (
 	"github.com/parquet-go/parquet-go/compress"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/weir-cdc/weir/internal/sink"
 )
@@ -25,10 +26,12 @@ type Lake struct {
 	codec    compress.Codec
 	reserved map[string]bool // columns that the lake adds
 	budget   *budget
-	ending   chan struct{} // has room for the files that may be ended and sent at once
 	metrics  *metrics
 	log      *zap.Logger
 	now      func() time.Time
+
+	ending      *semaphore.Weighted // of the files that are encoded to their end and sent
+	endingBytes int64               // that may be at once
 
 	mu     sync.Mutex
 	clean  map[sink.Partition]bool // swept
@@ -36,8 +39,8 @@ type Lake struct {
 	listed time.Time
 }
 
-// endingAtOnce bounds the files that are encoded to their end and sent at once.
-const endingAtOnce = 16
+// endingShare is the part of max.buffered.bytes that may be encoded to its end at once.
+const endingShare = 8
 
 // New returns the sink of a configuration. It opens no connection; now is the
 // clock, which decides nothing but when lists and measurements were made.
@@ -49,7 +52,7 @@ func New(ctx context.Context, c Config, registerer prometheus.Registerer, log *z
 	l := &Lake{
 		config: c, store: s, codec: codecs[c.Codec].codec, log: log, now: now,
 		names:    names{dir: c.Dir, pad: c.Pad, extension: codecs[c.Codec].extension + ".parquet"},
-		reserved: map[string]bool{}, budget: newBudget(c.Memory), ending: make(chan struct{}, endingAtOnce), clean: map[sink.Partition]bool{},
+		reserved: map[string]bool{}, budget: newBudget(c.Memory), ending: semaphore.NewWeighted(int64(c.Memory / endingShare)), endingBytes: int64(c.Memory / endingShare), clean: map[sink.Partition]bool{},
 	}
 	for _, a := range c.Columns {
 		l.reserved[a.Name] = true

@@ -375,16 +375,15 @@ func (r *rendering) publish(ctx context.Context, f *folder) error {
 	return nil
 }
 
-// publishFile ends a file and makes it visible. Encoding takes a multiple of
-// what few rows do, and all ranges may end at the same time, so that few files at
-// once are ended.
+// publishFile ends a file and makes it visible. Encoding takes as much again as
+// the rows, and a multiple of what few rows do, and all ranges may end at the
+// same time: so only so many files are ended at once.
 func (r *rendering) publishFile(ctx context.Context, f *file) error {
-	select {
-	case r.lake.ending <- struct{}{}:
-		defer func() { <-r.lake.ending }()
-	case <-ctx.Done():
-		return ctx.Err()
+	weight := min(int64(max(f.memory(), (len(f.columns.names)+len(r.added))*columnEnd)), r.lake.endingBytes)
+	if err := r.lake.ending.Acquire(ctx, weight); err != nil {
+		return err
 	}
+	defer r.lake.ending.Release(weight)
 	if err := r.close(f); err != nil {
 		return err
 	}

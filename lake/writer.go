@@ -224,6 +224,9 @@ func (w *writer) divide() error {
 // encoders of its own.
 const columnOverhead = 6 << 10
 
+// columnEnd is about what it takes while the end of a file is encoded.
+const columnEnd = 32 << 10
+
 // memory is about how many bytes the writer holds. Buffers grow by doubling, so
 // that half as much again is there on average.
 func (w *writer) memory(written int64) int {
