@@ -108,4 +108,13 @@ func TestLayout(t *testing.T) {
 			t.Errorf("%v is the same layout", other)
 		}
 	}
+	for _, two := range [][2][]string{ // each in one property only
+		{{"partitioner.class=TimeBasedPartitioner", "path.format=YYYY/MM/dd"}, {"partitioner.class=TimeBasedPartitioner", "path.format=YYYY-MM/dd"}},
+		{{"partitioner.class=TimeBasedPartitioner", "path.format=YYYY", "partition.duration.ms=60000"}, {"partitioner.class=TimeBasedPartitioner", "path.format=YYYY", "partition.duration.ms=120000"}},
+		{{"partitioner.class=FieldPartitioner", "partition.field.name=a"}, {"partitioner.class=FieldPartitioner", "partition.field.name=b"}},
+	} {
+		if newLake(t, two[0]...).Layout() == newLake(t, two[1]...).Layout() {
+			t.Errorf("%v and %v are the same layout", two[0], two[1])
+		}
+	}
 }
