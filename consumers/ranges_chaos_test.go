@@ -230,10 +230,10 @@ func (f ajar) open(ctx context.Context) error {
 	return err
 }
 
-// forgetful writes no dead letters.
-type forgetful struct{ *rangeFlow }
+// letterless writes no dead letters.
+type letterless struct{ *rangeFlow }
 
-func (f forgetful) take(ctx context.Context, b *batch) error {
+func (f letterless) take(ctx context.Context, b *batch) error {
 	b.records = slices.DeleteFunc(b.records, func(r *cdc.Record) bool { return unwritable(r.Offset) })
 	return f.rangeFlow.take(ctx, b)
 }
@@ -256,7 +256,7 @@ func TestRangesTrialNoticesBrokenRules(t *testing.T) {
 			f.intend = func(ctx context.Context, end int64) error { return f.commitIntent(ctx, end+3) }
 			return f
 		}},
-		{name: "records that cannot be rendered are dropped", wrap: func(f *rangeFlow) flow { return forgetful{f} }},
+		{name: "records that cannot be rendered are dropped", wrap: func(f *rangeFlow) flow { return letterless{f} }},
 		{name: "files before the intent is committed", sink: func(s *trialSink) { s.early = true }},
 		{name: "completion before the files are there", sink: func(s *trialSink) { s.late = true }},
 		{name: "names from the clock", sink: func(s *trialSink) { s.clockNames = true }},

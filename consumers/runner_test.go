@@ -269,7 +269,7 @@ func TestPauseAndResume(t *testing.T) {
 func TestLettersEndWithTheirRunner(t *testing.T) {
 	_, addr := fake(t, "t")
 	r := setup{addr: addr, writer: newTarget(), properties: map[string]string{"topics": "t", "errors.tolerance": "all"}}.build(t)
-	letter := []failure{{flat("t", 0, 1, 1), stagePut, errors.New("no room for it")}}
+	letter := []failure{{raw: flat("t", 0, 1, 1), stage: stagePut, err: errors.New("no room for it")}}
 	if err := r.letters.send(context.Background(), letter); err != nil {
 		t.Fatal(err)
 	}

@@ -48,7 +48,7 @@ type slot struct {
 
 // newChaos prepares to disturb a fleet.
 func newChaos(f *fleet, w *workload, kills int, pause time.Duration) *chaos {
-	c := &chaos{fleet: f, w: w, kills: kills, pause: pause, dice: rand.New(rand.NewPCG(w.seed, 7)), watch: newWatch(f), usage: newUsage(), restarts: map[string]int{}}
+	c := &chaos{fleet: f, w: w, kills: kills, pause: pause, dice: rand.New(rand.NewPCG(w.seed, 7)), watch: newWatch(f, w.seed), usage: newUsage(), restarts: map[string]int{}}
 	c.beside, c.ctx = errgroup.WithContext(f.t.Context())
 	return c
 }

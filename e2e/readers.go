@@ -19,6 +19,7 @@ import (
 // than before, none may be missing that was not deleted, and one version is one
 // content.
 type watch struct {
+	seed   uint64
 	fleet  *fleet
 	search *sights
 	cache  *sights
@@ -57,16 +58,16 @@ type sights struct {
 	suspect []suspicion
 }
 
-func newWatch(f *fleet) *watch {
-	return &watch{fleet: f, search: &sights{target: "Elasticsearch", last: map[where]sight{}}, cache: &sights{target: "Redis", last: map[where]sight{}}}
+func newWatch(f *fleet, seed uint64) *watch {
+	return &watch{fleet: f, seed: seed, search: &sights{target: "Elasticsearch", last: map[where]sight{}}, cache: &sights{target: "Redis", last: map[where]sight{}}}
 }
 
 // start reads until end is called. Servers that do not answer are asked again.
 func (w *watch) start() {
 	ctx, stop := context.WithCancel(w.fleet.t.Context())
 	w.stop = stop
-	w.done.Go(func() { w.searchLoop(ctx, rand.New(rand.NewPCG(seed, 11))) })
-	w.done.Go(func() { w.cacheLoop(ctx, rand.New(rand.NewPCG(seed, 12))) })
+	w.done.Go(func() { w.searchLoop(ctx, rand.New(rand.NewPCG(w.seed, 11))) })
+	w.done.Go(func() { w.cacheLoop(ctx, rand.New(rand.NewPCG(w.seed, 12))) })
 	w.done.Go(func() { w.forgetDeletes(ctx) })
 }
 

@@ -256,7 +256,7 @@ func (i *instance) settle() {
 	i.rig.t.Helper()
 	ctx, cancel := context.WithTimeout(i.rig.t.Context(), patience)
 	defer cancel()
-	p := processes.Pipeline{Source: i.rig.db, Capture: i.Component, Kafka: kadm.NewClient(i.rig.client), Group: i.group,
+	p := processes.Pipeline{Source: i.rig.db, Captures: []*processes.Component{i.Component}, Kafka: kadm.NewClient(i.rig.client), Group: i.group,
 		Topics: func(topic string) bool { return strings.HasPrefix(topic, i.rig.topic("")) }}
 	if err := p.Settle(ctx, func(string) {}); err != nil {
 		i.rig.t.Fatal(err)

@@ -149,12 +149,13 @@ func (p *Process) Kill() error {
 
 // Freeze stops the process where it is, as a machine does that is suspended; it
 // neither ends nor answers until Thaw. It may be killed meanwhile.
-func (p *Process) Freeze() error { return p.signal(syscall.SIGSTOP) }
+func (p *Process) Freeze() error { return p.Signal(syscall.SIGSTOP) }
 
 // Thaw lets the process go on after Freeze.
-func (p *Process) Thaw() error { return p.signal(syscall.SIGCONT) }
+func (p *Process) Thaw() error { return p.Signal(syscall.SIGCONT) }
 
-func (p *Process) signal(s syscall.Signal) error {
+// Signal sends the process a signal; an error says that it does not run.
+func (p *Process) Signal(s os.Signal) error {
 	p.mu.Lock()
 	r := p.run
 	p.mu.Unlock()
@@ -188,16 +189,6 @@ func (p *Process) Stop(patience time.Duration) error {
 		return fmt.Errorf("stopping %s: %w\n%s", p.Name, r.err, p.LogTail())
 	}
 	return nil
-}
-
-// Signal sends the process a signal; an error says that it does not run.
-func (p *Process) Signal(s os.Signal) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.run == nil {
-		return fmt.Errorf("sending %s to %s: it does not run", s, p.Name)
-	}
-	return p.run.cmd.Process.Signal(s)
 }
 
 // PID is the id of the process, 0 if it was not started or ended as asked.
