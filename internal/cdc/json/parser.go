@@ -24,16 +24,28 @@ type parser struct {
 	// source did not send, in text and in bytes fields.
 	absent, absentBytes []byte
 
-	at     int // where it failed
-	field  string
-	reason string
-	cause  error // instead of a reason
+	mishap
+	cause error // instead of a reason
 
 	scratch []byte      // an unescaped name
 	seen    []uint64    // bits of the fields seen, of all open objects
 	stack   []cdc.Value // elements of all open arrays
 	element cdc.Value   // the one that is read; what is nested in it comes first
 	strange []string    // names the shape lacks
+}
+
+// mishap is where and why a text could not be read.
+type mishap struct {
+	at            int // -1: it could
+	field, reason string
+}
+
+// prefer takes m in place of what failed last, if it says in which field the same
+// was found.
+func (p *parser) prefer(m mishap) {
+	if m.field != "" && m.at == p.at {
+		p.mishap = m
+	}
 }
 
 // start makes p begin at b.
@@ -44,7 +56,7 @@ func (p *parser) start(b []byte) {
 }
 
 // back makes p begin again at i, whatever failed since.
-func (p *parser) back(i int) { p.i, p.at, p.field, p.reason = i, -1, "", "" }
+func (p *parser) back(i int) { p.i, p.mishap = i, mishap{at: -1} }
 
 // jump goes on at i, all before it being known to be JSON.
 func (p *parser) jump(i int) bool { p.i = i; return true }

@@ -39,8 +39,9 @@ type Reader struct {
 	entries map[string]*entryPlans
 	known   *entryPlans // of entry, nil for none
 
-	keys, values                    inlineCache
-	keyShape, stateShape, flatShape *shape
+	keys, values          inlineCache
+	keyShapes             keyShapes
+	stateShape, flatShape *shape
 	bare                            *readPlan
 	source                          sourceTemplate
 	p                               parser
@@ -56,7 +57,7 @@ type entryPlans struct {
 // Use may change at any record.
 func NewReader(entry *SchemaEntry) *Reader {
 	r := &Reader{
-		entries: map[string]*entryPlans{}, keyShape: newShape(), stateShape: newShape(), flatShape: newShape(),
+		entries: map[string]*entryPlans{}, stateShape: newShape(), flatShape: newShape(),
 		bare: newReadPlan(cdc.Bare(cdc.Field{Type: cdc.Any, Optional: true}), false),
 	}
 	r.SetPlaceholder(DefaultPlaceholder)
@@ -151,9 +152,9 @@ func (r *Reader) keyPayload(p *parser, m *Message, inline *valuePlan, wrapped bo
 	}
 	likely, at := plan, p.i
 	if likely == nil {
-		likely = r.keyShape.plan
+		likely = r.keyShapes.likely()
 	}
-	if likely.likely(p, &m.key) {
+	if likely != nil && likely.likely(p, &m.key) {
 		return true
 	}
 	if p.back(at); !wrapped {
@@ -166,7 +167,7 @@ func (r *Reader) keyPayload(p *parser, m *Message, inline *valuePlan, wrapped bo
 		p.back(at)
 	}
 	if plan == nil {
-		return r.keyShape.row(p, &m.key)
+		return r.keyShapes.row(p, &m.key)
 	}
 	return r.row(p, &m.key, plan)
 }
@@ -247,9 +248,11 @@ func (r *Reader) object(p *parser, m *Message, wrapped bool) bool {
 	} else if r.likelyRow(p, m) {
 		return true
 	}
+	failed := p.mishap
 	p.back(at)
 	f, ok := classify(p)
 	if !ok {
+		p.prefer(failed)
 		return false
 	}
 	switch p.back(at); {

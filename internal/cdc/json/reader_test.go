@@ -316,8 +316,8 @@ func TestSchemaless(t *testing.T) {
 			t.Errorf("%s is bare", value)
 		}
 	}
-	if row := read(`{"":5}`, "=5"); row.Schema.IsBare() {
-		t.Error("an object is not bare, whatever its names")
+	if err := r.ReadValue(&m, []byte(`{"":5}`)); err == nil || !strings.Contains(err.Error(), "a field without a name") {
+		t.Errorf("a field without a name: %v", err)
 	}
 }
 
@@ -458,5 +458,24 @@ func TestReadAny(t *testing.T) {
 	}
 	if _, err := ReadAny(&row, []byte("5 6")); err == nil {
 		t.Error("two values")
+	}
+}
+
+// TestKeysWithoutSchema: the text of a key does not depend on the keys before it.
+func TestKeysWithoutSchema(t *testing.T) {
+	r := NewReader(nil)
+	var m Message
+	for range 2 {
+		for _, c := range [][2]string{
+			{`{"id":7}`, "7"}, {`{"id":7,"x":1}`, "7|1"}, {`{"id":8}`, "8"}, {`{"id": 8}`, "8"}, {`{"x":2}`, "2"}, {`{"id":null}`, `\N`}, {`{}`, ""},
+			{`{"x":3,"id":9}`, "9|3"}, {`{"id":9,"y":1}`, "9|1"}, {`{"a":1,"b":2,"c":3}`, "1|2|3"}, {`{"id":10}`, "10"},
+		} {
+			if err := r.ReadKey(&m, []byte(c[0])); err != nil || string(AppendKeyText(nil, m.Key)) != c[1] {
+				t.Errorf("%s is %q, want %q: %v", c[0], AppendKeyText(nil, m.Key), c[1], err)
+			}
+		}
+	}
+	if err := r.ReadKey(&m, []byte(`{"":1}`)); err == nil || !strings.Contains(err.Error(), "without a name") {
+		t.Error(err)
 	}
 }

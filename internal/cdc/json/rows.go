@@ -15,6 +15,8 @@ type readPlan struct {
 	// open says that the schema was learnt from the rows themselves: a field it
 	// lacks is no error, but noted in parser.strange.
 	open bool
+	// exact says that a field may not be missing, even if it may be null.
+	exact bool
 }
 
 // readField reads one field, one member of a struct or the elements of an array.
@@ -197,7 +199,7 @@ func (plan *readPlan) stranger(p *parser, key []byte) bool {
 func (plan *readPlan) complete(p *parser, seen []uint64, values []cdc.Value) bool {
 	for i := range plan.fields {
 		f := &plan.fields[i]
-		if seen[i/64]>>(i%64)&1 == 1 || !f.required {
+		if seen[i/64]>>(i%64)&1 == 1 || !f.required && !plan.exact {
 			continue
 		}
 		if f.missing == nil {

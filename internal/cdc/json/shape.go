@@ -44,6 +44,9 @@ func (s *shape) row(p *parser, row *cdc.Row) bool {
 func (s *shape) widen(p *parser) bool {
 	var fields []cdc.Field
 	for _, name := range p.strange {
+		if name == "" {
+			return p.fail(p.i, "a field without a name in the object that ends")
+		}
 		if !slices.ContainsFunc(fields, func(f cdc.Field) bool { return f.Name == name }) {
 			fields = append(fields, cdc.Field{Name: name, Type: cdc.Any, Optional: true})
 		}
@@ -56,5 +59,51 @@ func (s *shape) widen(p *parser) bool {
 	s.plan = newReadPlan(s.plan.schema.With(fields...), true)
 	has := func(name string) bool { return s.plan.schema.Field(name) != nil }
 	s.ambiguous = has("op") && has("source") && (has("before") || has("after"))
+	return true
+}
+
+// keptKeys is how many forms of keys are kept.
+const keptKeys = 4
+
+// keyShapes are the schemas of keys that come without one. A key has exactly the
+// fields that it has: its text must not depend on those that came before it.
+type keyShapes struct {
+	kept    []*readPlan // the latest first
+	learned int
+}
+
+// likely is the schema of the last key; nil if there was none.
+func (k *keyShapes) likely() *readPlan {
+	if len(k.kept) == 0 {
+		return nil
+	}
+	return k.kept[0]
+}
+
+// row reads an object.
+func (k *keyShapes) row(p *parser, row *cdc.Row) bool {
+	start := p.i
+	for i, plan := range k.kept {
+		if plan.row(p, row) {
+			copy(k.kept[1:i+1], k.kept[:i])
+			k.kept[0] = plan
+			return true
+		}
+		p.back(start)
+	}
+	learned := newShape()
+	if !learned.row(p, row) {
+		return false
+	}
+	if k.learned++; k.learned > maxWidenings {
+		return p.fail(start, "too many different fields in keys without a schema; write them with header weir.schema or inline schemas")
+	}
+	plan := newReadPlan(learned.plan.schema, false)
+	plan.exact = true
+	if len(k.kept) < keptKeys {
+		k.kept = append(k.kept, nil)
+	}
+	copy(k.kept[1:], k.kept)
+	k.kept[0] = plan
 	return true
 }
