@@ -229,15 +229,20 @@ func (c *column) observeDecimal(v *cdc.Value) (shape, error) {
 	if !ok {
 		return shape{}, errFormat
 	}
-	n, ok := d.rescale(c.field.Scale)
-	if !ok { // finer than the column says
+	var needed shape
+	if n, ok := d.rescale(c.field.Scale); ok {
+		needed = decimalShape(bigDigits(n), c.field.Scale)
+	} else { // finer than the column says
 		d = d.reduced()
-		return decimalShape(max(bigDigits(d.n), d.scale), d.scale), nil
+		needed = decimalShape(max(bigDigits(d.n), d.scale), d.scale)
 	}
-	if s := decimalShape(bigDigits(n), c.field.Scale); c.shape.kind == text || s.kind == decimal && s.precision <= c.shape.precision {
+	switch {
+	case c.shape.kind == text, needed.kind == decimal && needed.scale == c.shape.scale && needed.precision <= c.shape.precision:
 		return c.shape, nil
+	case needed.kind == text: // text and decimals go into no column together
+		return shape{}, errRange
 	}
-	return decimalShape(bigDigits(n), c.field.Scale), nil
+	return needed, nil
 }
 
 // decimalNumber is the exact value of a Decimal field in any of the forms in

@@ -1,6 +1,7 @@
 package lake
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/weir-cdc/weir/internal/cdc"
@@ -32,6 +33,9 @@ func (t *rowType) operation(values []cdc.Value) cdc.Op {
 
 // newRowType prepares s, without the fields whose columns the lake adds itself.
 func newRowType(s *cdc.Schema, partial bool) (*rowType, error) {
+	if s.IsBare() && !partial {
+		return nil, errors.New("the value is no object, and a row has to be one")
+	}
 	t := &rowType{schema: s, partial: partial, columns: make([]column, len(s.Fields)), op: s.Index(opField)}
 	for i := range s.Fields {
 		var err error
