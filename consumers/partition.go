@@ -286,7 +286,6 @@ func (w *worker) blocked(ctx context.Context, first *kgo.Record, err error) (han
 // awaitSchema waits until the schema that the record names has arrived, or a
 // person has the record skipped. What came before it becomes durable meanwhile.
 func (w *worker) awaitSchema(ctx context.Context, raw *kgo.Record, missing *missingSchema) error {
-	w.waitsAt(raw, missing)
 	defer w.waitsFor("")
 	waiting, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -298,6 +297,7 @@ func (w *worker) awaitSchema(ctx context.Context, raw *kgo.Record, missing *miss
 		if err := w.flow.idle(ctx); err != nil {
 			return err
 		}
+		w.waitsAt(raw, missing) // what the flow waited for is over
 		select {
 		case err := <-arrived:
 			return err
@@ -318,10 +318,15 @@ func (w *worker) awaitSchema(ctx context.Context, raw *kgo.Record, missing *miss
 // awaitSkip fails the partition at a record whose version is of another domain,
 // until a person has it skipped.
 func (w *worker) awaitSkip(ctx context.Context, raw *kgo.Record, foreign *foreignDomain) error {
+	f := failure{raw: raw, stage: stageValue, err: foreign, advice: "rebuild the target (weirctl rebuild), or set version.source=record-time"}
+	w.past.reset() // what came before becomes durable
+	w.past.end, w.past.epoch, w.past.stuck = raw.Offset, -1, &f
+	if err := w.flow.take(ctx, &w.past); err != nil {
+		return err
+	}
 	if err := w.flow.idle(ctx); err != nil {
 		return err
 	}
-	f := failure{raw: raw, stage: stageValue, err: foreign, advice: "rebuild the target (weirctl rebuild), or set version.source=record-time"}
 	if err := w.untilSkipped(ctx, &f); err != nil {
 		return err
 	}

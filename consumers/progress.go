@@ -62,7 +62,9 @@ func (w *worker) waitsAt(raw *kgo.Record, why error) {
 	text := fmt.Sprintf("offset %d of %s-%d, key %s: %v, which no schema topic has", raw.Offset, raw.Topic, raw.Partition, shown(raw.Key), why)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.waits = &admin.Problem{Text: text, Do: do, At: time.Now(), Record: at}
+	if w.waits == nil || w.waits.Text != text {
+		w.waits = &admin.Problem{Text: text, Do: do, At: time.Now(), Record: at}
+	}
 }
 
 // lose says that the lease is lost, so that its last commit is not tried.
