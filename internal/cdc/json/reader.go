@@ -42,9 +42,9 @@ type Reader struct {
 	keys, values          inlineCache
 	keyShapes             keyShapes
 	stateShape, flatShape *shape
-	bare                            *readPlan
-	source                          sourceTemplate
-	p                               parser
+	bare                  *readPlan
+	source                sourceTemplate
+	p                     parser
 }
 
 // entryPlans is how the records of a SchemaEntry are read.
