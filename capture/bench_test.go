@@ -248,7 +248,7 @@ func BenchmarkTail(b *testing.B) {
 			b.Error(err)
 		}
 	})
-	waitFor(b, "the start", 30*time.Second, func() bool { return capture.Status().Position != nil })
+	waitFor(b, "the start", func() bool { return capture.Status().Position != nil })
 	consumer, err := kgo.NewClient(kgo.SeedBrokers(at), kgo.ConsumeTopics(prefix+".db.a"), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxWait(time.Second))
 	must(b, err)
 	defer consumer.Close()

@@ -74,7 +74,7 @@ func TestOffsetIsStoredWhenIdle(t *testing.T) {
 	r.reached(t, db)
 	count := func() int { return len(readTopic(t, at, "weir-offsets-idle")) }
 	before := count()
-	waitFor(t, "three more offsets", 10*time.Second, func() bool { return count() >= before+3 })
+	waitFor(t, "three more offsets", func() bool { return count() >= before+3 })
 	if n := len(readTopic(t, at, "idle.db.a")); n != 0 {
 		t.Errorf("%d events of an idle table", n)
 	}

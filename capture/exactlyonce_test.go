@@ -47,7 +47,7 @@ func TestResumeInsideHugeTransaction(t *testing.T) {
 	for limit := 700; ; limit += 900 {
 		runs++
 		r = launch(t, c, openWith(db, func(s *fakeSource) Source { return &endingSource{s, limit, crash} }))
-		waitFor(t, "the end or a crash", 30*time.Second, func() bool {
+		waitFor(t, "the end or a crash", func() bool {
 			s := r.Status()
 			return len(r.done) > 0 || s.Position != nil && fakeAt(s.Position) == db.length()
 		})
@@ -253,7 +253,7 @@ func kafkaChaos(t *testing.T, seed uint64) int {
 		return &cutConn{c, func() bool { return chance(700) }}, err
 	}
 	r := launch(t, newConfig(t, at, prefix, "snapshot.chunk.size", "25", "errors.retry.delay.max.ms", "30"), db.open, kgo.Dialer(cut))
-	waitFor(t, "the start", 60*time.Second, func() bool { return r.Status().Position != nil })
+	waitFor(t, "the start", func() bool { return r.Status().Position != nil })
 	workRNG := rand.New(rand.NewPCG(seed, 5))
 	for range 120 {
 		db.workload(workRNG, "a", 200)

@@ -680,12 +680,16 @@ func (db *fakeDB) fill(table string, n int64) {
 	}
 }
 
+// patience is how long a condition may take to come about, on a machine that has
+// much else to do.
+const patience = 3 * time.Minute
+
 // waitFor waits for a condition that another goroutine brings about.
-func waitFor(t testing.TB, what string, limit time.Duration, done func() bool) {
+func waitFor(t testing.TB, what string, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(limit); !done(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !done(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited %s in vain for %s", limit, what)
+			t.Fatalf("waited %s in vain for %s", patience, what)
 		}
 	}
 }

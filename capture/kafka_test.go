@@ -105,7 +105,7 @@ func (r *running) failure(t testing.TB) error {
 // end, and finished its snapshot.
 func (r *running) reached(t testing.TB, db *fakeDB) {
 	t.Helper()
-	waitFor(t, "the end of the log", 60*time.Second, func() bool {
+	waitFor(t, "the end of the log", func() bool {
 		s := r.Status()
 		return s.Position != nil && fakeAt(s.Position) >= db.length() && (s.Snapshot == nil || !s.Snapshot.Running)
 	})
@@ -186,7 +186,7 @@ func readTopic(t testing.TB, bootstrap, topic string) []*kgo.Record {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	ends, err := kadm.NewClient(client).ListEndOffsets(ctx, topic)
 	if err != nil {

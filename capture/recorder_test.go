@@ -491,7 +491,7 @@ func TestSweepBehindTransforms(t *testing.T) {
 				return len(gone)
 			}
 			if c.want != "" {
-				waitFor(t, "the sweep", 20*time.Second, func() bool { return deleted() == 10 })
+				waitFor(t, "the sweep", func() bool { return deleted() == 10 })
 			}
 			settleAndEnd(t, r, db)
 			if want := map[bool]int{true: 10}[c.want != ""]; deleted() != want || len(readTopic(t, at, "a")) < before {
@@ -544,7 +544,7 @@ func TestResumeInsideHugeTransactionBehindTransforms(t *testing.T) {
 			crash := errors.New("crash")
 			for limit := 450; ; limit += 700 {
 				r = launch(t, c, openWith(db, func(s *fakeSource) Source { return &endingSource{s, limit, crash} }))
-				waitFor(t, "the end or a crash", 30*time.Second, func() bool {
+				waitFor(t, "the end or a crash", func() bool {
 					s := r.Status()
 					return len(r.done) > 0 || s.Position != nil && fakeAt(s.Position) == db.length()
 				})

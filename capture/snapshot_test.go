@@ -87,7 +87,7 @@ func snapshotChaos(t *testing.T, at, prefix string, seed uint64, threads string)
 		case err = <-r.done:
 			r.done <- err
 		case <-time.After(50 * time.Millisecond):
-			waitFor(t, "the snapshot or a crash", 60*time.Second, func() bool {
+			waitFor(t, "the snapshot or a crash", func() bool {
 				s := r.Status()
 				return len(r.done) > 0 || s.State == StateRunning && s.Snapshot != nil && !s.Snapshot.Running
 			})
@@ -197,7 +197,7 @@ func TestSnapshotOfKeylessTable(t *testing.T) {
 		}
 		db.write(func(tx *fakeTx) { tx.put("a", 500, "before the start") })
 		r := launch(t, newConfig(t, at, prefix, "snapshot.delay.ms", "100"), db.open)
-		waitFor(t, "the stream", 20*time.Second, func() bool { return r.Status().State == StateRunning })
+		waitFor(t, "the stream", func() bool { return r.Status().State == StateRunning })
 		db.write(func(tx *fakeTx) { tx.put("a", 600, "while it waits to be read") })
 		r.reached(t, db)
 		db.write(func(tx *fakeTx) { tx.put("a", 700, "afterwards") })
@@ -236,9 +236,9 @@ func TestSnapshotAndDDL(t *testing.T) {
 		}
 		if reads++; reads == 3 {
 			<-started
-			waitFor(t, "two chunks to go out", 20*time.Second, func() bool { return r.Status().Snapshot.Rows == 20 })
+			waitFor(t, "two chunks to go out", func() bool { return r.Status().Snapshot.Rows == 20 })
 			db.redefine("ALTER TABLE a ADD extra", map[string]*Table{"db.a": wider})
-			waitFor(t, "the stream to pass it", 20*time.Second, func() bool { return fakeAt(r.Status().Position) == db.length() })
+			waitFor(t, "the stream to pass it", func() bool { return fakeAt(r.Status().Position) == db.length() })
 		}
 	}
 	r = launch(t, newConfig(t, at, "ddl", "snapshot.chunk.size", "10"), db.open)
@@ -280,7 +280,7 @@ func TestSnapshotAndOrderOfKeys(t *testing.T) {
 		}
 		if reads++; reads == 3 {
 			<-started
-			waitFor(t, "two chunks to go out", 2*time.Minute, func() bool { return r.Status().Snapshot.Rows == 20 })
+			waitFor(t, "two chunks to go out", func() bool { return r.Status().Snapshot.Rows == 20 })
 			db.redefine("ALTER TABLE a MODIFY id COLLATE downwards", map[string]*Table{"db.a": other})
 		}
 	}
@@ -351,7 +351,7 @@ func TestSnapshotResumesAtTheUnfinishedChunk(t *testing.T) {
 		if reads++; reads != 3 {
 			return nil
 		}
-		waitFor(t, "two chunks to be committed", 2*time.Minute, func() bool { return len(readEvents(t, at, "resume.db.a")) == 20 })
+		waitFor(t, "two chunks to be committed", func() bool { return len(readEvents(t, at, "resume.db.a")) == 20 })
 		return crash
 	}
 	c := newConfig(t, at, "resume", "snapshot.chunk.size", "10")
@@ -587,7 +587,7 @@ func TestSnapshotWhenPurgedMeanwhile(t *testing.T) {
 		defer db.mu.Unlock()
 		return db.purged > 0
 	}
-	waitFor(t, "the second run", 20*time.Second, func() bool { return purged() && r.Status().Error != "" })
+	waitFor(t, "the second run", func() bool { return purged() && r.Status().Error != "" })
 	r.reached(t, db)
 	r.end(t)
 	sameRows(t, state(t, readEvents(t, at, "purged.db.a")), db.rows("a"))

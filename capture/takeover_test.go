@@ -94,7 +94,7 @@ func TestTakeOverFromPausedLeader(t *testing.T) {
 			tx.put("a", id, "half written")
 		}
 	})
-	waitFor(t, "the leader to be in the middle", 20*time.Second, func() bool { return !held.Load() })
+	waitFor(t, "the leader to be in the middle", func() bool { return !held.Load() })
 	time.Sleep(100 * time.Millisecond) // its records are on their way
 	network.stop()
 	for range 5 {
@@ -107,7 +107,7 @@ func TestTakeOverFromPausedLeader(t *testing.T) {
 	// The old leader wakes up and tries to go on.
 	network.resume()
 	close(hold)
-	waitFor(t, "the old leader to stand by", 60*time.Second, func() bool { return !first.Status().Leader })
+	waitFor(t, "the old leader to stand by", func() bool { return !first.Status().Leader })
 	for range 5 {
 		db.write(func(tx *fakeTx) { tx.put("a", 5, "later") })
 	}

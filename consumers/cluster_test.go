@@ -77,9 +77,6 @@ func killOne(t *testing.T, cluster servers.KafkaCluster, n int, one, other *tria
 	return cluster.Start(id)
 }
 
-// patience bounds every wait for the brokers. It says nothing about speed.
-const patience = 4 * time.Minute
-
 // until waits for check to be true; its errors count as no.
 func until(what string, check func() (bool, error)) error {
 	deadline := time.Now().Add(patience)

@@ -202,10 +202,14 @@ func start(t testing.TB, r *Runner) (stop func()) {
 	return stop
 }
 
+// patience is how long something may take to come about, on a machine that has much
+// else to do.
+const patience = 4 * time.Minute
+
 // eventually waits until check is nil.
 func eventually(t testing.TB, check func() error) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(patience)
 	for {
 		err := check()
 		if err == nil {
@@ -268,7 +272,7 @@ func committedOffsets(t testing.TB, cl *kgo.Client, group string) kadm.OffsetRes
 func consume(t testing.TB, addr, topic string, n int) []*kgo.Record {
 	t.Helper()
 	cl := connect(t, addr, kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.MetadataMinAge(100*time.Millisecond))
-	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	var out []*kgo.Record
 	for len(out) < n {

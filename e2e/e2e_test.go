@@ -50,21 +50,23 @@ var kills int
 // ownServers are servers that no other test uses, so that they can be restarted.
 type ownServers struct {
 	at                          places
-	kafka, cache, store, search servers.Own
+	kafka, cache, store, search *servers.Private
 }
 
 // newServers starts them. The short run shares Elasticsearch, which takes longest
 // to start.
 func newServers(t *testing.T) *ownServers {
 	t.Helper()
-	o := &ownServers{kafka: servers.OwnKafka(t), cache: servers.OwnRedis(t)}
-	o.store, o.at.store = servers.OwnS3(t)
+	o := &ownServers{kafka: servers.NewBroker(t, nil),
+		// With everysec, the default, an answer may be ahead of the file.
+		cache: servers.NewRedisServer(t, "--appendonly", "yes", "--appendfsync", "no")}
+	o.store, o.at.store = servers.NewS3(t)
 	o.at.kafka, o.at.cache = o.kafka.Address, o.cache.Address
 	if kills == 0 {
 		o.at.search = servers.Elasticsearch(t)
 		return o
 	}
-	o.search = servers.OwnElasticsearch(t)
+	o.search = servers.NewElasticsearch(t)
 	o.at.search = "http://" + o.search.Address
 	return o
 }

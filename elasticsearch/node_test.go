@@ -19,7 +19,7 @@ import (
 func TestNode(t *testing.T) {
 	node := servers.NewElasticsearch(t, "action.auto_create_index: false", "http.max_content_length: 256kb", "indexing_pressure.memory.limit: 64kb")
 	at := func(properties map[string]string) *Sink {
-		all := map[string]string{"connection.url": node.URL, "index.number_of_replicas": "0"}
+		all := map[string]string{"connection.url": "http://" + node.Address, "index.number_of_replicas": "0"}
 		for k, v := range properties {
 			all[k] = v
 		}
@@ -112,7 +112,7 @@ func red(t *testing.T, s *Sink) {
 
 // killed: a node that is killed in the middle of the work and started again has
 // all that was acknowledged, and the sink goes on by itself.
-func killed(t *testing.T, node servers.PrivateElasticsearch, s *Sink) {
+func killed(t *testing.T, node *servers.Private, s *Sink) {
 	const keys, batches = 20, 40
 	half, done := make(chan struct{}), make(chan error, 1)
 	version := func(batch, key int) uint64 { return uint64(batch*keys + key + 1) }

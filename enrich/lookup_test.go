@@ -108,7 +108,7 @@ func (l *looking) apply(t testing.TB, values ...string) []string {
 
 func (l *looking) applyRecords(t testing.TB, records ...*cdc.Record) []string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	kept, err := l.Apply(ctx, records)
 	var rejected *sink.Rejected

@@ -67,7 +67,7 @@ func gone(id int64, version uint64) *cdc.Record {
 
 func write(t testing.TB, s *Sink, records ...*cdc.Record) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	return s.Write(ctx, records)
 }

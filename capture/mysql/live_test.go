@@ -168,7 +168,7 @@ func (f *fixture) read(t testing.TB, table string) []event {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	ends, err := kadm.NewClient(client).ListCommittedOffsets(ctx, topic)
 	if err != nil {

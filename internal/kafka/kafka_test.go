@@ -224,7 +224,7 @@ func TestSecurity(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			defer cancel()
 			err = client(t, append(opts, kgo.RetryTimeout(time.Second))...).Ping(ctx)
 			switch {
@@ -251,7 +251,7 @@ func TestACertificateOfAnotherHost(t *testing.T) {
 			t.Fatal(err)
 		}
 		made.ServerName = "another.example"
-		ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		err = client(t, kgo.SeedBrokers(tcp), kgo.DialTLSConfig(made), kgo.RetryTimeout(time.Second)).Ping(ctx)
 		cancel()
 		if (err == nil) != ok {

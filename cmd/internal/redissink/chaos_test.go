@@ -56,7 +56,7 @@ func do(t *testing.T, c *redis.Client, args ...any) {
 type pair struct {
 	*trial
 	front, replication *faults.TCP
-	master, replica    *servers.RedisServer
+	master, replica    *servers.Private
 }
 
 func newPair(t *testing.T, seed uint64) *pair {
@@ -241,10 +241,10 @@ func TestRedisComesBackWithOlderData(t *testing.T) {
 func TestAnEmptiedRedisStopsTheSink(t *testing.T) {
 	for _, c := range []struct {
 		name  string
-		empty func(t *testing.T, s *servers.RedisServer)
+		empty func(t *testing.T, s *servers.Private)
 	}{
-		{"restart without data", func(_ *testing.T, s *servers.RedisServer) { s.Kill(); s.Start() }},
-		{"FLUSHALL", func(t *testing.T, s *servers.RedisServer) { do(t, client(t, s.Address), "FLUSHALL") }},
+		{"restart without data", func(_ *testing.T, s *servers.Private) { s.Kill(); s.Start() }},
+		{"FLUSHALL", func(t *testing.T, s *servers.Private) { do(t, client(t, s.Address), "FLUSHALL") }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := servers.NewRedisServer(t, account...)
@@ -368,7 +368,7 @@ func versionKey(t *testing.T, c *redis.Client, key string) string {
 // that had none.
 type cluster struct {
 	*trial
-	nodes []*servers.RedisServer
+	nodes []*servers.Private
 	ids   []string
 }
 

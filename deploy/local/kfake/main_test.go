@@ -22,7 +22,7 @@ func TestTheBrokerTakesTransactionsUntilItIsAskedToEnd(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- run(ctx, []string{"-port", strconv.Itoa(port)}) }()
 
-	wait, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	wait, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	client, err := kgo.NewClient(kgo.SeedBrokers("127.0.0.1:"+strconv.Itoa(port)), kgo.TransactionalID("t"),
 		kgo.AllowAutoTopicCreation(), kgo.ConsumeTopics("absent"), kgo.FetchIsolationLevel(kgo.ReadCommitted()))

@@ -314,11 +314,11 @@ func TestRedisSharedPrivateAndByTLS(t *testing.T) {
 	}
 }
 
-func TestOwnServersKeepWhatTheyAnsweredOverAKill(t *testing.T) {
-	cache := OwnRedis(t)
+func TestPrivateServersKeepWhatTheyAnsweredOverAKill(t *testing.T) {
+	cache := NewRedisServer(t, "--appendonly", "yes", "--appendfsync", "no")
 	client := redis.NewClient(&redis.Options{Addr: cache.Address, MaxRetries: -1})
 	defer func() { _ = client.Close() }()
-	files, store := OwnS3(t)
+	files, store := NewS3(t)
 	bucket := store.Bucket(t)
 	for i := range 3 {
 		if err := client.Set(t.Context(), "key", i, 0).Err(); err != nil {

@@ -205,60 +205,6 @@ func NewKafka(tb testing.TB, properties ...string) string {
 	return address(n.ports[0])
 }
 
-// Broker is a Kafka broker of the test's own, which can be killed, stopped and started again.
-type Broker struct {
-	Address string // where it listens; its advertised.listeners may be others
-
-	node *node
-	tb   testing.TB
-}
-
-// NewBroker starts a broker as NewKafka does. Where clients are to reach it by another address, such as a proxy's,
-// advertise returns that for the one that the broker is about to listen on; nil: it is reached directly.
-func NewBroker(tb testing.TB, advertise func(address string) string, properties ...string) Broker {
-	tb.Helper()
-	port, err := freePort()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	if advertise != nil {
-		properties = append(properties, "advertised.listeners=PLAINTEXT://"+advertise(address(port)))
-	}
-	n := runningPrivate(tb, "kafka", 2, properties, kafkaRecipe, port)
-	return Broker{Address: address(n.ports[0]), node: n, tb: tb}
-}
-
-// Running tells whether the broker's process runs.
-func (b Broker) Running() bool {
-	_, alive := readProcess(b.node.path("pid"))
-	return alive
-}
-
-// Kill ends the broker at once, as a crash does.
-func (b Broker) Kill() {
-	b.tb.Helper()
-	p, alive := readProcess(b.node.path("pid"))
-	if !alive {
-		b.tb.Fatalf("killing %s: it does not run", b.node.name)
-	}
-	p.kill()
-}
-
-// Stop ends the broker cleanly.
-func (b Broker) Stop() {
-	if p, alive := readProcess(b.node.path("pid")); alive {
-		p.stop(stopPatience)
-	}
-}
-
-// Start starts the broker again after its end, on the same ports and data.
-func (b Broker) Start() {
-	b.tb.Helper()
-	if err := b.node.start(b.tb.Context()); err != nil {
-		b.tb.Fatalf("starting %s again: %v", b.node.name, err)
-	}
-}
-
 // KafkaSecure returns the shared broker with TLS and SASL.
 func KafkaSecure(tb testing.TB) KafkaSecurity {
 	tb.Helper()
@@ -305,52 +251,6 @@ func NewRedis(tb testing.TB, args ...string) string {
 	n := runningPrivate(tb, "redis", 1, args, func(l *Local) recipe { return redisRecipe(l) })
 	return address(n.ports[0])
 }
-
-// RedisServer is a Redis of a test's own that can be ended and started again.
-type RedisServer struct {
-	Address string // host:port
-
-	private *node
-	tb      testing.TB
-}
-
-// NewRedisServer starts a Redis as NewRedis does.
-func NewRedisServer(tb testing.TB, args ...string) *RedisServer {
-	tb.Helper()
-	return privateRedis(tb, 1, args, func(l *Local) recipe { return redisRecipe(l) })
-}
-
-func privateRedis(tb testing.TB, ports int, args []string, recipe func(*Local) recipe) *RedisServer {
-	tb.Helper()
-	n := runningPrivate(tb, "redis", ports, args, recipe)
-	return &RedisServer{address(n.ports[0]), n, tb}
-}
-
-// NewRedisCluster starts masters of a cluster of the test's own (Redis 7), among which the slots are divided; those
-// that are more than have slots come without.
-func NewRedisCluster(tb testing.TB, masters, more int, args ...string) []*RedisServer {
-	tb.Helper()
-	out := make([]*RedisServer, masters+more)
-	nodes := make([]*node, len(out))
-	for i := range out {
-		out[i] = privateRedis(tb, 2, args, func(l *Local) recipe { return redisRecipe(l, clusterArguments("--cluster-port", "{bus}")...) })
-		nodes[i] = out[i].private
-	}
-	if err := joinCluster(tb.Context(), nodes, masters); err != nil {
-		tb.Fatal(err)
-	}
-	return out
-}
-
-// Kill ends the server at once, as a crash does.
-func (s *RedisServer) Kill() { s.tb.Helper(); s.private.killed(s.tb) }
-
-// Stop ends the server cleanly, so that it saves what it is configured to.
-func (s *RedisServer) Stop() { s.private.stopped() }
-
-// Start starts the server again after Kill or Stop, on the same port and with what it has on disk. Its configuration is
-// that of its arguments.
-func (s *RedisServer) Start() { s.tb.Helper(); s.private.startedAgain(s.tb) }
 
 // RedisCluster returns host:port of the three masters of the shared Redis cluster.
 func RedisCluster(tb testing.TB) []string {
