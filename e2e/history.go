@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -76,7 +78,7 @@ func (h history) take(table string, r *kgo.Record) error {
 	if r.Attrs.IsControl() || r.Value != nil {
 		return nil
 	}
-	key, err := keyText(r.Key)
+	key, err := keyText(table, r.Key)
 	if err != nil {
 		return fmt.Errorf("reading the key %s: %w", r.Key, err)
 	}
@@ -95,9 +97,21 @@ func (h history) take(table string, r *kgo.Record) error {
 	return fmt.Errorf("the tombstone of %s in %s has no version", r.Key, r.Topic)
 }
 
+// keyDates are the fields of keys that are dates, by table and name.
+var keyDates = sync.OnceValue(func() map[[2]string]bool {
+	dates := map[[2]string]bool{}
+	for _, t := range tables() {
+		for _, c := range t.columns[:t.keys] {
+			dates[[2]string{t.name, c.name}] = strings.HasPrefix(c.ddl, "DATE ")
+		}
+	}
+	return dates
+})
+
 // keyText is a key as ids and names of keys have it: the text of its only field,
-// or those of all joined by |, with \ before each \ and |.
-func keyText(key []byte) (string, error) {
+// or those of all joined by |, with \ before each \ and |. A date is days since
+// 1970 in a record, and a date in them.
+func keyText(table string, key []byte) (string, error) {
 	var whole struct {
 		Payload json.RawMessage `json:"payload"`
 	}
@@ -110,13 +124,23 @@ func keyText(key []byte) (string, error) {
 	decoder := json.NewDecoder(bytes.NewReader(key))
 	decoder.UseNumber()
 	var parts []string
-	for i := 0; decoder.More() || i == 0; i++ {
+	var name string
+	for i := 0; decoder.More() || i == 0; i++ { // { name value name value … }
 		token, err := decoder.Token()
-		if err != nil {
+		text := fmt.Sprint(token)
+		switch {
+		case err != nil:
 			return "", err
-		}
-		if i > 0 && i%2 == 0 { // { name value name value … }
-			parts = append(parts, fmt.Sprint(token))
+		case i%2 == 1:
+			name = text
+		case i > 0 && keyDates()[[2]string{table, name}]:
+			days, err := strconv.Atoi(text)
+			if err != nil {
+				return "", err
+			}
+			parts = append(parts, time.Unix(0, 0).UTC().AddDate(0, 0, days).Format(time.DateOnly))
+		case i > 0:
+			parts = append(parts, text)
 		}
 	}
 	if len(parts) == 1 {

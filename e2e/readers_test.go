@@ -46,10 +46,10 @@ func TestKeysAreNamedAsSinksNameThem(t *testing.T) {
 	for key, want := range map[string]string{
 		`{"id":17}`:                            "17",
 		`{"name":"a|b\\c"}`:                    `a|b\c`,
-		`{"area":1,"code":"x|\\y","since":-3}`: `1|x\|\\y|-3`,
+		`{"area":1,"code":"x|\\y","since":-3}`: `1|x\|\\y|1969-12-29`,
 		`{"schema":{"type":"struct"},"payload":{"id":18446744073709551615}}`: "18446744073709551615",
 	} {
-		if got, err := keyText([]byte(key)); err != nil || got != want {
+		if got, err := keyText("parts", []byte(key)); err != nil || got != want {
 			t.Errorf("%s: got %s (%v), want %s", key, got, err, want)
 		}
 	}
