@@ -29,7 +29,27 @@ func newBrokers(t testing.TB, d *dice, partitions int32, topic string) *brokers 
 	if err != nil {
 		t.Fatal(err)
 	}
+	b.slowDown()
 	return b
+}
+
+// slowDown lets time pass where a client fetches over and over without a pause,
+// as one does whose partition has moved until it has new metadata: on a virtual
+// clock, which stands still meanwhile, that would never come.
+func (b *brokers) slowDown() {
+	const atOnce = 50
+	var last time.Time
+	n := 0
+	b.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
+		b.KeepControl()
+		if now := time.Now(); !now.Equal(last) {
+			last, n = now, 0
+		}
+		if n++; n > atOnce {
+			b.SleepControl(func() { time.Sleep(time.Millisecond) })
+		}
+		return nil, nil, false
+	})
 }
 
 func (b *brokers) listen(network, address string) (net.Listener, error) {

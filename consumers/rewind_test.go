@@ -177,7 +177,7 @@ func TestWhatATargetLostIsWrittenAgain(t *testing.T) {
 				t.Fatal("the target has lost nothing")
 			}
 			if c.when == "stopped" {
-				r, stop = start1()
+				r, _ = start1() // it is stopped with the test
 			}
 			if c.when == "write" {
 				produce(t, cl, old(100, 1))
@@ -213,7 +213,7 @@ func TestOnlyTheReachIsWrittenAgain(t *testing.T) {
 	eventually(t, func() error { // the trail of an idle partition comes to its end
 		o, _ := committedOffsets(t, cl, "weir-test").Lookup("t", 1)
 		if m, _, err := parseMark(o.Metadata); err != nil || len(m.trail) == 0 || m.trail[0].offset != 30 {
-			return fmt.Errorf("committed with %q: %v", o.Metadata, err)
+			return fmt.Errorf("committed with %q (%w)", o.Metadata, err)
 		}
 		return nil
 	})

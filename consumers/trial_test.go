@@ -424,14 +424,14 @@ func (w *trial) nudge() {
 }
 
 // trialSeed plays one seed on a virtual clock.
-func trialSeed(t *testing.T, w *trial, make func(*trial) shape) (bad []string) {
+func trialSeed(t *testing.T, w *trial, shapeOf func(*trial) shape) (bad []string) {
 	w.dice = newDice(w.seed)
 	synctest.Test(t, func(t *testing.T) {
 		b := newBrokers(t, w.dice, trialPartitions, "t")
 		w.topic, w.group, w.brokers, w.dial, w.witness = "t", "g", b.ListenAddrs()[0], b.dial, b.witness
 		w.first, w.session, w.lasts, w.settles, w.late = trialPartitions, 6*time.Second, 3*time.Minute, 6*time.Minute, time.Minute
 		w.weather = func() { b.weather(w.dice, w.group, w.topic, w.session) }
-		w.shape = make(w)
+		w.shape = shapeOf(w)
 		bad = w.play(t)
 		b.end()
 	})

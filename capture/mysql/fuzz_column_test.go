@@ -30,7 +30,7 @@ func FuzzColumn(f *testing.F) {
 		{typeDatetime, nil, "\x00\x01\x02\x03\x04\x05\x06\x07\x08"}, {typeTimestamp, nil, "\x00\x01\x02\x03\x04"}, {typeTime, nil, "\x00\x01\x02\x83"},
 	} {
 		for flags := range uint16(3) {
-			f.Add(uint8(s.typ), s.meta, uint16(45+80*flags), []byte(s.image), 37*flags)
+			f.Add(uint8(s.typ), s.meta, 45+80*flags, []byte(s.image), 37*flags)
 		}
 	}
 	kinds := []eventType{writeRowsEvent, updateRowsEvent, deleteRowsEvent, partialUpdateRowsEvent, writeRowsCompressedEvent}

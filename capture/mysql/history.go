@@ -397,19 +397,19 @@ func changedSince(tables []tableName, caseless bool, captured func(tableName) bo
 }
 
 // takes are the tables that have their names no more behind the statement.
-func (st *ddlStatement) takes() []tableName {
-	switch st.kind {
+func (s *ddlStatement) takes() []tableName {
+	switch s.kind {
 	case ddlDropTables:
-		return st.tables
+		return s.tables
 	case ddlRenameTables:
 		var out []tableName
-		for _, pair := range st.renames {
+		for _, pair := range s.renames {
 			out = append(out, pair[0])
 		}
 		return out
 	case ddlAlterTable:
-		if slices.ContainsFunc(st.alter, func(s ddlSpec) bool { return s.op == specRenameTable }) {
-			return st.tables[:1]
+		if slices.ContainsFunc(s.alter, func(spec ddlSpec) bool { return spec.op == specRenameTable }) {
+			return s.tables[:1]
 		}
 	}
 	return nil

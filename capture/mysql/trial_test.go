@@ -251,9 +251,9 @@ func logEnd(t *testing.T, db *sql.DB, statement string) (file string, pos uint64
 	}
 	into[0], into[1] = &file, &pos
 	if !rows.Next() {
-		t.Fatal("the server writes no log")
+		t.Fatal("the server writes no log", rows.Err())
 	}
-	if err := rows.Scan(into...); err != nil {
+	if err := errors.Join(rows.Scan(into...), rows.Err()); err != nil {
 		t.Fatal(err)
 	}
 	return file, pos

@@ -104,10 +104,10 @@ func expected(err error) bool {
 }
 
 // all are all stripes of a table.
-func (t *trialTable) all() []hold {
-	holds := make([]hold, len(t.stripes))
+func (k *trialTable) all() []hold {
+	holds := make([]hold, len(k.stripes))
 	for i := range holds {
-		holds[i] = hold{t, i}
+		holds[i] = hold{k, i}
 	}
 	return holds
 }

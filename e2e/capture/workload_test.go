@@ -120,7 +120,7 @@ func (w *writer) read(ctx context.Context) error {
 			}
 			n[int(id)-w.id(0)] = at
 		}
-		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil { //nolint:sqlclosecheck // a loop's defer would come late
 			return err
 		}
 	}

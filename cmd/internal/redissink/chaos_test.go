@@ -446,13 +446,15 @@ func (k *cluster) reshard(to int) {
 
 // owner is the node that has a slot, -1 if the nodes do not say.
 func (k *cluster) owner(slot int64) int {
-	ranges, err := client(k.t, k.nodes[0].Address).ClusterSlots(k.t.Context()).Result()
+	shards, err := client(k.t, k.nodes[0].Address).ClusterShards(k.t.Context()).Result()
 	if err != nil {
 		return -1
 	}
-	for _, r := range ranges {
-		if int64(r.Start) <= slot && slot <= int64(r.End) {
-			return slices.Index(k.ids, r.Nodes[0].ID)
+	for _, shard := range shards {
+		for _, r := range shard.Slots {
+			if r.Start <= slot && slot <= r.End {
+				return slices.Index(k.ids, shard.Nodes[0].ID)
+			}
 		}
 	}
 	return -1

@@ -96,7 +96,7 @@ func (w *trial) start() {
 	go func() { done <- w.main.Run(ctx) }()
 	w.stop = sync.OnceFunc(func() {
 		cancel()
-		<-done // an error says that a write did not end in time, which is harmless
+		<-done //nolint:errcheck // an error says that a write did not end in time, which is harmless
 	})
 }
 

@@ -269,5 +269,5 @@ func Unique(tb testing.TB, prefix string) string {
 	tb.Helper()
 	const day = 24 * time.Hour
 	moment := time.Now().UnixMilli() % (10_000 * day).Milliseconds()
-	return fmt.Sprintf("%s-%s%s", prefix, strconv.FormatInt(moment, 36), strconv.FormatInt(rand.Int64N(36*36*36*36), 36))
+	return fmt.Sprintf("%s-%s%s", prefix, strconv.FormatInt(moment, 36), strconv.FormatInt(rand.Int64N(36*36*36*36*36*36), 36))
 }
