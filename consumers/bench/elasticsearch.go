@@ -95,19 +95,21 @@ func (s search) call(ctx context.Context, method, path string, body []byte) ([]b
 	return text, err
 }
 
-// definition is the mapping of the index, as a request to create it.
+// definition is the mapping and the aliases of the index, as a request to create
+// it: operations go by an alias.
 func (s search) definition(ctx context.Context) ([]byte, error) {
-	text, err := s.call(ctx, http.MethodGet, "/"+s.index+"/_mapping", nil)
+	text, err := s.call(ctx, http.MethodGet, "/"+s.index, nil)
 	if err != nil {
 		return nil, err
 	}
 	var found map[string]struct {
 		Mappings json.RawMessage `json:"mappings"`
+		Aliases  json.RawMessage `json:"aliases"`
 	}
 	if err := json.Unmarshal(text, &found); err != nil {
-		return nil, fmt.Errorf("reading the mapping: %w", err)
+		return nil, fmt.Errorf("reading the definition of the index: %w", err)
 	}
-	return fmt.Appendf(nil, `{"settings":{"number_of_replicas":0},"mappings":%s}`, found[s.index].Mappings), nil
+	return fmt.Appendf(nil, `{"settings":{"number_of_replicas":0},"mappings":%s,"aliases":%s}`, found[s.index].Mappings, found[s.index].Aliases), nil
 }
 
 func (s search) remove(ctx context.Context) error {
@@ -136,7 +138,11 @@ func (s search) send(ctx context.Context, bodies [][]byte) (time.Duration, error
 				if i >= len(bodies) {
 					return nil
 				}
-				if _, err := s.call(ctx, http.MethodPost, "/_bulk?filter_path=took,errors", bodies[i]); err != nil {
+				answer, err := s.call(ctx, http.MethodPost, "/_bulk?filter_path=errors,items.*.error.reason", bodies[i])
+				if err == nil && bytes.Contains(answer, []byte(`"reason"`)) && !bytes.Contains(answer, []byte("version conflict")) {
+					err = fmt.Errorf("sending the tape again: %.300s", answer)
+				}
+				if err != nil {
 					return err
 				}
 			}
