@@ -31,6 +31,7 @@ type inbox struct {
 	full   bool     // bytes went over bound, and not yet below half of it
 	paused bool
 	closed bool
+	fed    bool // records have come
 }
 
 func (a *ahead) newInbox(pause, resume func()) *inbox {
@@ -54,6 +55,7 @@ func (in *inbox) put(records []*kgo.Record) {
 		return
 	}
 	in.chunks = append(in.chunks, copied)
+	in.fed = true
 	in.bytes += size
 	in.ahead.came(in, size)
 	select {
@@ -103,6 +105,13 @@ func (in *inbox) back(records []*kgo.Record) {
 	in.chunks = append([]*chunk{{list: append([]*kgo.Record(nil), records...)}}, in.chunks...)
 	clear(in.taken) // they have these records: their memory is not used again
 	in.taken = in.taken[:0]
+}
+
+// wasFed reports whether records have come since the inbox was made.
+func (in *inbox) wasFed() bool {
+	in.ahead.mu.Lock()
+	defer in.ahead.mu.Unlock()
+	return in.fed
 }
 
 // clear drops what waits.

@@ -49,7 +49,7 @@ func (f *writerFlow) ifLost(ctx context.Context, err error) error {
 		err = f.w.retry(ctx, "going back", func(ctx context.Context) error { return f.goBack(ctx, lost) })
 	}
 	if err == nil {
-		err = f.w.seek(ctx, f.durable)
+		err = f.w.readFrom(ctx, f.durable)
 	}
 	if err != nil {
 		return err

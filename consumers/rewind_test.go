@@ -13,6 +13,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/weir-cdc/weir/internal/admin"
 	"github.com/weir-cdc/weir/internal/cdc"
@@ -313,6 +314,42 @@ func TestATargetThatNobodyCanLookAt(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestALossIsMendedBeforeTheClientReads: the target has lost something while the
+// sink was stopped, and when it starts the client is slow to find out where the
+// committed offset is after an election. A move of what it reads is lost then.
+func TestALossIsMendedBeforeTheClientReads(t *testing.T) {
+	cluster, addr := fake(t, "t")
+	cl := connect(t, addr)
+	s := newForgetful(time.Hour)
+	build := func() *Runner {
+		return setup{addr: addr, writer: s, properties: map[string]string{"topics": "t"}}.build(t)
+	}
+	r := build()
+	stop := start(t, r)
+	for i := range 40 {
+		produce(t, cl, flat("t", 1, i%20, i))
+	}
+	caughtUp(t, r, 3)
+	stop()
+	s.fail()
+	cluster.ControlKey(int16(kmsg.OffsetForLeaderEpoch), func(kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		cluster.SleepControl(func() { time.Sleep(500 * time.Millisecond) })
+		return nil, nil, false
+	})
+	r = build()
+	start(t, r)
+	eventually(t, func() error {
+		for i := range 20 {
+			if got, want := s.get(fmt.Sprintf(`{"id":%d}`, i)).text, fmt.Sprintf(`{"id":%d,"n":%d}`, i, 20+i); got != want {
+				return fmt.Errorf("id %d is %q, want %q: %s", i, got, want, describe(r))
+			}
+		}
+		return nil
+	})
+	caughtUp(t, r, 3)
 }
 
 // TestLossesUnderChaos: losses, restarts of the client and of the process, at

@@ -2,6 +2,7 @@ package consumers
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -16,6 +17,31 @@ type seek struct {
 	w      *worker
 	offset int64
 	done   chan struct{}
+}
+
+// errReadFromCommitted burns a client that is to begin where was committed.
+var errReadFromCommitted = errors.New("partitions are read again from before")
+
+// othersGoBack is how long a client lives on so that the other partitions can
+// commit where they go back to, too.
+const othersGoBack = time.Second
+
+// readFrom lets the worker's partition be read from offset, which is committed. A
+// client that has not begun to read the partition may still be asking where its
+// committed offset is after an election, and forgets where it was moved to when
+// that is answered: it is replaced, and the next one begins there.
+func (w *worker) readFrom(ctx context.Context, offset int64) error {
+	if w.inbox.wasFed() {
+		return w.seek(ctx, offset)
+	}
+	select {
+	case <-time.After(othersGoBack):
+		return w.lease.gate.fail(errReadFromCommitted)
+	case <-w.draining:
+		return errDrained
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // seek lets the worker's partition be read from offset. What was fetched and not

@@ -81,7 +81,7 @@ func (f *writerFlow) open(ctx context.Context) error {
 		err = f.goBack(ctx, lost)
 	}
 	if err == nil && f.durable != l.Start() {
-		err = f.w.seek(ctx, f.durable)
+		err = f.w.readFrom(ctx, f.durable)
 	}
 	return err
 }
