@@ -1,11 +1,8 @@
 package e2e
 
 import (
-	"bufio"
 	"context"
-	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -41,34 +38,20 @@ func (u *usage) look(ctx context.Context, slots []*slot) {
 func (u *usage) ask(ctx context.Context, s *slot) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+"/metrics", nil)
+	all, err := s.Metrics(ctx)
 	if err != nil {
 		return err
 	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return fmt.Errorf("asking %s for its metrics: %w", s.Name, err)
-	}
-	defer func() { _ = response.Body.Close() }() // its error is the scanner's
 	binary, _, _ := strings.Cut(strings.TrimPrefix(s.Name, "weir-"), "-")
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.most[binary] == nil {
 		u.most[binary] = map[string]float64{}
 	}
-	lines := bufio.NewScanner(response.Body)
-	for lines.Scan() {
-		name, text, _ := strings.Cut(lines.Text(), " ")
-		if _, wanted := bounds[name]; !wanted {
-			continue
-		}
-		var value float64
-		if _, err := fmt.Sscan(text, &value); err != nil {
-			return fmt.Errorf("reading %s of %s: %w", name, s.Name, err)
-		}
-		u.most[binary][name] = max(u.most[binary][name], value)
+	for name := range bounds {
+		u.most[binary][name] = max(u.most[binary][name], all[name])
 	}
-	return lines.Err()
+	return nil
 }
 
 // check compares the most of everything with its bound.

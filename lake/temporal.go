@@ -1,6 +1,10 @@
 package lake
 
-import "math"
+import (
+	"math"
+
+	"github.com/weir-cdc/weir/internal/cdc"
+)
 
 const (
 	microsPerSecond = int64(1_000_000)
@@ -18,7 +22,7 @@ func parseInstant(b []byte) (int64, bool) {
 	}
 	year, month, day := twoDigits(b[0:])*100+twoDigits(b[2:]), twoDigits(b[5:]), twoDigits(b[8:])
 	hour, minute, second := twoDigits(b[11:]), twoDigits(b[14:]), twoDigits(b[17:])
-	if year|month|day|hour|minute|second < 0 || month < 1 || month > 12 || day < 1 || day > daysIn(year, month) || hour > 23 || minute > 59 || second > 59 {
+	if year|month|day|hour|minute|second < 0 || month < 1 || month > 12 || day < 1 || day > int64(cdc.DaysIn(int(year), int(month))) || hour > 23 || minute > 59 || second > 59 {
 		return 0, false
 	}
 	fraction, rest, ok := parseFraction(b[19:])
@@ -31,19 +35,6 @@ func parseInstant(b []byte) (int64, bool) {
 	}
 	seconds := daysOf(year, month, day)*secondsPerDay + hour*3600 + minute*60 + second - offset
 	return seconds*microsPerSecond + fraction, true
-}
-
-func daysIn(year, month int64) int64 {
-	switch month {
-	case 4, 6, 9, 11:
-		return 30
-	case 2:
-		if year%4 == 0 && (year%100 != 0 || year%400 == 0) {
-			return 29
-		}
-		return 28
-	}
-	return 31
 }
 
 // twoDigits reads two digits; it is negative when they are none, and stays so

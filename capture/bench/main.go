@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/weir-cdc/weir/deploy/local/processes"
 	"github.com/weir-cdc/weir/deploy/local/servers"
 )
 
@@ -42,6 +44,7 @@ type bench struct {
 	dir     string
 	mysql   servers.SQL
 	kafka   string
+	group   *processes.Group
 	started time.Time
 }
 
@@ -50,7 +53,7 @@ func (b *bench) say(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "%5.0f s  %s\n", time.Since(b.started).Seconds(), fmt.Sprintf(format, args...))
 }
 
-func (b *bench) run(ctx context.Context) error {
+func (b *bench) run(ctx context.Context) (err error) {
 	b.started = time.Now()
 	if err := b.prepare(ctx); err != nil {
 		return err
@@ -58,6 +61,7 @@ func (b *bench) run(ctx context.Context) error {
 	if b.profile == "" {
 		defer os.RemoveAll(b.dir)
 	}
+	defer func() { err = errors.Join(err, b.group.Stop(stopPatience)) }()
 	id := fmt.Sprintf("bench%d", time.Now().Unix())
 	db, err := b.openDatabase(ctx, id)
 	if err != nil {
@@ -67,8 +71,7 @@ func (b *bench) run(ctx context.Context) error {
 	defer b.drop(db, id)
 
 	b.say("starting the capture once, so that the log waits for it")
-	first := b.capture(ctx, id, id, "no_data")
-	if _, err := first.until(ctx, func(s status) bool { return s.position != "" }); err != nil {
+	if _, err := b.measure(ctx, id, id, "no_data", hasPosition); err != nil {
 		return err
 	}
 	b.say("writing %d rows and %d updates", b.rows, b.updates)
@@ -80,14 +83,12 @@ func (b *bench) run(ctx context.Context) error {
 		return err
 	}
 	b.say("streaming")
-	stream := b.capture(ctx, id, id, "no_data")
-	streamed, err := stream.until(ctx, func(s status) bool { return s.records >= int64(b.rows+b.updates) })
+	streamed, err := b.measure(ctx, id, id, "no_data", hasWritten(b.rows+b.updates))
 	if err != nil {
 		return err
 	}
 	b.say("reading the snapshot")
-	snapshot := b.capture(ctx, id, id+"s", "initial_only")
-	read, err := snapshot.until(ctx, nil)
+	read, err := b.measure(ctx, id, id+"s", "initial", hasRead)
 	if err != nil {
 		return err
 	}
@@ -117,6 +118,13 @@ func (b *bench) prepare(ctx context.Context) error {
 			return fmt.Errorf("making a folder: %w", err)
 		}
 	}
+	if b.group, err = processes.NewGroup(filepath.Join(b.dir, "logs")); err != nil {
+		return err
+	}
+	root, err := processes.Root(ctx)
+	if err != nil {
+		return err
+	}
 	b.say("building weir-capture")
-	return run(ctx, "go", "build", "-o", filepath.Join(b.dir, "weir-capture"), "./cmd/weir-capture")
+	return processes.Build(ctx, root, b.dir, "./cmd/weir-capture")
 }

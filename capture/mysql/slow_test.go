@@ -1,13 +1,14 @@
 package mysql_test
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"net"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/weir-cdc/weir/deploy/local/faults"
 	"github.com/weir-cdc/weir/deploy/local/servers"
 )
 
@@ -17,36 +18,22 @@ import (
 // late, with all the others going on.
 type slowServer struct {
 	servers.SQL
-	listener net.Listener
-	mu       sync.Mutex
-	rng      *rand.Rand
-	calm     bool
-	conns    map[net.Conn]bool
-	running  sync.WaitGroup
+	mu   sync.Mutex
+	rng  *rand.Rand
+	calm bool
 }
 
 // slowly puts such a network in front of server, until the test ends.
 func slowly(t testing.TB, server servers.SQL, seed uint64) *slowServer {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &slowServer{SQL: server, listener: l, rng: rand.New(rand.NewPCG(seed, 2)), conns: map[net.Conn]bool{}}
-	s.Host, s.Port = "127.0.0.1", l.Addr().(*net.TCPAddr).Port
-	s.running.Go(func() { s.accept(net.JoinHostPort(server.Host, fmt.Sprint(server.Port))) })
-	t.Cleanup(func() {
-		_ = l.Close()
-		s.cut()
-		s.running.Wait()
-	})
+	proxy := faults.NewTCP(net.JoinHostPort(server.Host, strconv.Itoa(server.Port)))
+	t.Cleanup(proxy.Close)
+	s := &slowServer{SQL: server, rng: rand.New(rand.NewPCG(seed, 2))}
+	host, port, _ := net.SplitHostPort(proxy.Addr) // it has both
+	s.Host = host
+	s.Port, _ = strconv.Atoi(port)
+	proxy.SetWeather(s.weather)
 	return s
-}
-
-func (s *slowServer) random(n int) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.rng.IntN(n)
 }
 
 // quiet ends delays and cuts.
@@ -56,72 +43,21 @@ func (s *slowServer) quiet() {
 	s.calm = true
 }
 
-func (s *slowServer) cut() {
+// weather makes one connection in four fast; the others wait at every third step
+// or so, up to 2, 8 or 20 ms, and break at one in thousands.
+func (s *slowServer) weather() func() (time.Duration, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for c := range s.conns {
-		_ = c.Close()
-	}
-}
-
-func (s *slowServer) accept(address string) {
-	for {
-		near, err := s.listener.Accept()
-		if err != nil {
-			return
-		}
-		far, err := net.Dial("tcp", address)
-		if err != nil {
-			_ = near.Close()
-			continue
-		}
-		// One in four is fast, the others wait at every third step or so, up to
-		// 2, 8 or 20 ms.
-		pace := []int{0, 2000, 8000, 20_000}[s.random(4)]
-		s.running.Go(func() { s.carry(near, far, pace) })
-		s.running.Go(func() { s.carry(far, near, pace) })
-	}
-}
-
-// carry carries bytes one way until either end is closed.
-func (s *slowServer) carry(from, to net.Conn, pace int) {
-	s.mu.Lock()
-	s.conns[from] = true
-	s.mu.Unlock()
-	defer func() {
-		_, _ = from.Close(), to.Close()
+	pace := []int{0, 2000, 8000, 20_000}[s.rng.IntN(4)]
+	return func() (longer time.Duration, cut bool) {
 		s.mu.Lock()
-		delete(s.conns, from)
-		s.mu.Unlock()
-	}()
-	b := make([]byte, 4<<10)
-	for {
-		n, err := from.Read(b)
-		if n > 0 {
-			if s.hold(pace) {
-				return
-			}
-			if _, err := to.Write(b[:n]); err != nil {
-				return
-			}
+		defer s.mu.Unlock()
+		if pace == 0 || s.calm {
+			return 0, false
 		}
-		if err != nil {
-			return
-		}
-	}
-}
-
-// hold waits before bytes go on, and says whether the connection breaks.
-func (s *slowServer) hold(pace int) (breaks bool) {
-	s.mu.Lock()
-	var d time.Duration
-	if pace > 0 && !s.calm {
 		if s.rng.IntN(3) == 0 {
-			d = time.Duration(s.rng.IntN(pace)) * time.Microsecond
+			longer = time.Duration(s.rng.IntN(pace)) * time.Microsecond
 		}
-		breaks = s.rng.IntN(3000) == 0
+		return longer, s.rng.IntN(3000) == 0
 	}
-	s.mu.Unlock()
-	time.Sleep(d)
-	return breaks
 }

@@ -62,7 +62,7 @@ func (s *step) days(d date) (days int64, ok bool, err error) {
 	if d.year == 0 || d.month == 0 || d.day == 0 {
 		return 0, false, nil
 	}
-	if d.month > 12 || d.day > 28 && d.day > daysIn(d.year, d.month) {
+	if d.month > 12 || d.day > 28 && d.day > cdc.DaysIn(d.year, d.month) {
 		return 0, false, fmt.Errorf("%04d-%02d-%02d is no date", d.year, d.month, d.day)
 	}
 	return daysOf(s.year(d.year), d.month, d.day), true, nil
@@ -78,19 +78,6 @@ func (s *step) year(y int) int {
 		return y + 2000
 	}
 	return y + 1900
-}
-
-func daysIn(year, month int) int {
-	switch month {
-	case 4, 6, 9, 11:
-		return 30
-	case 2:
-		if year%4 == 0 && (year%100 != 0 || year%400 == 0) {
-			return 29
-		}
-		return 28
-	}
-	return 31
 }
 
 // setDate stores a DATE.

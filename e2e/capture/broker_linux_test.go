@@ -1,10 +1,10 @@
 package capture
 
 import (
-	"strconv"
 	"testing"
 	"time"
 
+	"github.com/weir-cdc/weir/deploy/local/faults"
 	"github.com/weir-cdc/weir/deploy/local/servers"
 )
 
@@ -13,15 +13,16 @@ import (
 // stored offset. Then the connection to MySQL goes silent.
 func TestFaultsOfTheBroker(t *testing.T) {
 	t.Parallel()
-	address := newForwarder(t, "")
-	listener := "127.0.0.1:" + strconv.Itoa(address.Port)
+	kafka := faults.NewTCP("")
+	t.Cleanup(kafka.Close)
 	broker := servers.NewBroker(t, func(to string) string {
-		address.To(to)
-		return listener
+		kafka.SetTarget(to)
+		return kafka.Addr
 	})
 	server := servers.NewMySQL(t) // of its own: the log has nothing of other tests
-	source := newForwarder(t, server.Host+":"+strconv.Itoa(server.Port))
-	r := newRig(t, server, listener, map[string]string{"database.hostname": "127.0.0.1", "database.port": strconv.Itoa(source.Port), "connect.keep.alive.interval.ms": "500"})
+	source := faults.NewTCP(address(server))
+	t.Cleanup(source.Close)
+	r := newRig(t, server, kafka.Addr, behind(source))
 	c := &counters{rig: r, pause: 40 * time.Millisecond}
 	c.create()
 	stop := c.start(5)
@@ -52,7 +53,7 @@ func TestFaultsOfTheBroker(t *testing.T) {
 	more()
 	broker.Start()
 	stored("after the broker was killed")
-	if address.Freeze() == 0 {
+	if kafka.Freeze() == 0 {
 		t.Error("nothing was frozen")
 	}
 	more()

@@ -9,19 +9,21 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weir-cdc/weir/deploy/local/faults"
 	"github.com/weir-cdc/weir/deploy/local/servers"
 )
 
 // pair is a primary and its replica, by GTIDs, behind one address.
 type pair struct {
 	primary, replica servers.SQL
-	address          *forwarder
+	address          *faults.TCP
 }
 
 func newPair(t *testing.T) *pair {
 	t.Helper()
 	p := &pair{primary: servers.NewMySQL(t, "--log-replica-updates=ON"), replica: servers.NewMySQL(t, "--server-id=2", "--log-replica-updates=ON")}
-	p.address = newForwarder(t, address(p.primary))
+	p.address = faults.NewTCP(address(p.primary))
+	t.Cleanup(p.address.Close)
 	db := p.replica.Open(t, "")
 	for _, s := range []string{
 		fmt.Sprintf("CHANGE REPLICATION SOURCE TO SOURCE_HOST='%s', SOURCE_PORT=%d, SOURCE_USER='%s', SOURCE_PASSWORD='%s', SOURCE_AUTO_POSITION=1, GET_SOURCE_PUBLIC_KEY=1",
@@ -33,6 +35,13 @@ func newPair(t *testing.T) *pair {
 		}
 	}
 	return p
+}
+
+// behind are the properties of a capture that reads by a proxy's address, and notices
+// a dead connection soon.
+func behind(proxy *faults.TCP) map[string]string {
+	host, port, _ := net.SplitHostPort(proxy.Addr) // it has both
+	return map[string]string{"database.hostname": host, "database.port": port, "connect.keep.alive.interval.ms": "500"}
 }
 
 func address(s servers.SQL) string { return net.JoinHostPort(s.Host, strconv.Itoa(s.Port)) }
@@ -55,7 +64,7 @@ func (p *pair) promote(t *testing.T, r *rig) {
 			t.Fatalf("%s: %v", s, err)
 		}
 	}
-	p.address.To(address(p.replica))
+	p.address.SetTarget(address(p.replica))
 	p.address.Cut()
 	r.db = p.replica.Open(t, r.name)
 }
@@ -67,7 +76,7 @@ func (p *pair) promote(t *testing.T, r *rig) {
 func TestPromotion(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)
-	r := newRig(t, p.primary, servers.Kafka(t), map[string]string{"database.hostname": "127.0.0.1", "database.port": strconv.Itoa(p.address.Port), "connect.keep.alive.interval.ms": "500"})
+	r := newRig(t, p.primary, servers.Kafka(t), behind(p.address))
 	promoted := make(chan struct{})
 	c := &counters{rig: r, pause: 3 * time.Millisecond, keep: true, outage: func(ctx context.Context) error {
 		select {
@@ -102,7 +111,7 @@ func TestPromotion(t *testing.T) {
 func TestPromotionOfAReplicaThatLacksWhatIsPublished(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)
-	r := newRig(t, p.primary, servers.Kafka(t), map[string]string{"database.hostname": "127.0.0.1", "database.port": strconv.Itoa(p.address.Port), "connect.keep.alive.interval.ms": "500"})
+	r := newRig(t, p.primary, servers.Kafka(t), behind(p.address))
 	r.exec("CREATE TABLE a (id INT PRIMARY KEY, n BIGINT)", "INSERT INTO a VALUES (1, 1)")
 	capture := r.launch("capture", "")
 	r.exec("UPDATE a SET n = n + 1")

@@ -42,8 +42,8 @@ func TestManyOpenFiles(t *testing.T) {
 	store := servers.S3(t)
 	c := s.start("weir-lake", bounded(lakeAt(store, store.Bucket(t)), ahead, open))
 	s.until(c, "weir_sink_records_total", float64(int(partitions)*records))
-	if files, err := metric(t.Context(), c, "weir_lake_files_total"); err != nil || files == 0 {
-		t.Errorf("%.0f files had to end early, %v: the load is too small to show anything", files, err)
+	if all, err := c.Metrics(t.Context()); err != nil || all["weir_lake_files_total"] == 0 {
+		t.Errorf("%.0f files had to end early, %v: the load is too small to show anything", all["weir_lake_files_total"], err)
 	}
 	s.within(c, ahead, open)
 }
@@ -68,8 +68,8 @@ func TestLargeRowsAndATargetThatIsDown(t *testing.T) {
 			properties, open := sink.begin(t)
 			c := s.start(sink.binary, bounded(properties, ahead, 0))
 			s.still(c, "weir_sink_buffered_bytes")
-			if held, err := metric(t.Context(), c, "weir_sink_records_total"); err != nil || held > float64(partitions) {
-				t.Errorf("%.0f records were taken by a target that is down, %v", held, err)
+			if all, err := c.Metrics(t.Context()); err != nil || all["weir_sink_records_total"] > float64(partitions) {
+				t.Errorf("%.0f records were taken by a target that is down, %v", all["weir_sink_records_total"], err)
 			}
 			s.within(c, ahead, 0)
 			open()

@@ -4,15 +4,11 @@ package memory
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -150,54 +146,6 @@ func lakeAt(store servers.ObjectStore, bucket string) map[string]string {
 	}
 }
 
-// peak is the most memory that a process ever had, in bytes, by the kernel.
-func peak(t *testing.T, pid int) int {
-	t.Helper()
-	return kernelSays(t, pid, "VmHWM:")
-}
-
-// kernelSays is one size of those that the kernel states of a process.
-func kernelSays(t *testing.T, pid int, name string) int {
-	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	must(t, err)
-	for line := range strings.Lines(string(text)) {
-		if rest, ok := strings.CutPrefix(line, name); ok {
-			kib, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(rest), " kB"))
-			must(t, err)
-			return kib << 10
-		}
-	}
-	t.Fatalf("no %s in the status of process %d", name, pid)
-	return 0
-}
-
-// metric is the sum of a metric of a component over all labels.
-func metric(ctx context.Context, c *processes.Component, name string) (sum float64, err error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.URL+"/metrics", nil)
-	if err != nil {
-		return 0, err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return 0, err
-	}
-	text, err := io.ReadAll(response.Body)
-	if err = errors.Join(err, response.Body.Close()); err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(text)) {
-		if rest, ok := strings.CutPrefix(line, name); ok && (rest[0] == '{' || rest[0] == ' ') {
-			v, err := strconv.ParseFloat(strings.TrimSpace(rest[strings.LastIndexByte(rest, ' '):]), 64)
-			if err != nil {
-				return 0, err
-			}
-			sum += v
-		}
-	}
-	return sum, nil
-}
-
 // patience is how long a component may take for what it is given.
 const patience = 10 * time.Minute
 
@@ -207,10 +155,11 @@ func (s *stage) until(c *processes.Component, name string, least float64) {
 	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
 	must(s.t, c.Until(ctx, func(ctx context.Context) error {
-		v, err := metric(ctx, c, name)
+		all, err := c.Metrics(ctx)
 		if err != nil {
 			return err
 		}
+		v := all[name]
 		if v < least {
 			return fmt.Errorf("%s is %.0f, not %.0f", name, v, least)
 		}
@@ -225,10 +174,11 @@ func (s *stage) still(c *processes.Component, name string) {
 	defer cancel()
 	last, same := 0.0, 0
 	must(s.t, c.Until(ctx, func(ctx context.Context) error {
-		v, err := metric(ctx, c, name)
+		all, err := c.Metrics(ctx)
 		if err != nil {
 			return err
 		}
+		v := all[name]
 		if same++; v != last || v == 0 {
 			last, same = v, 0
 		}
@@ -243,7 +193,9 @@ func (s *stage) still(c *processes.Component, name string) {
 // docs/operations.md gives for its two properties, in MiB.
 func (s *stage) within(c *processes.Component, ahead, open int) {
 	s.t.Helper()
-	took, may := peak(s.t, c.PID()), 128<<20+2*ahead<<20+open<<20*3/2
+	took, err := c.PeakRSS()
+	must(s.t, err)
+	may := int64(128<<20 + 2*ahead<<20 + open<<20*3/2)
 	s.t.Logf("%s took %d MiB of %d MiB", c.Name, took>>20, may>>20)
 	if took > may {
 		s.t.Errorf("%s took %d MiB and may take %d MiB", c.Name, took>>20, may>>20)

@@ -35,9 +35,16 @@ type TCP struct {
 	refusing bool
 	left     int // bytes of answers until the cut; -1: none is due
 	ways     map[Direction]*way
+	weather  Weather
 	links    map[*link]struct{}
 	accepted int
 }
+
+// Weather begins the luck of one connection: what it returns is called before
+// anything travels there, in either direction, and says how long that takes
+// longer and whether the connection is reset instead. Both directions call it at
+// the same time.
+type Weather func() func() (longer time.Duration, cut bool)
 
 // way is how bytes of one direction travel.
 type way struct {
@@ -48,6 +55,8 @@ type way struct {
 // link is one connection of a client with the target's beside it.
 type link struct {
 	client, target *net.TCPConn
+	luck           func() (longer time.Duration, cut bool) // nil: none
+	frozen         bool
 	once           sync.Once
 	gone           chan struct{} // closed with the connections
 }
@@ -143,6 +152,25 @@ func (p *TCP) Resume() {
 	})
 }
 
+// Freeze has all connections that are open go silent for ever, without closing
+// any, and says how many these are; new ones work.
+func (p *TCP) Freeze() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for l := range p.links {
+		l.frozen = true
+	}
+	return len(p.links)
+}
+
+// SetWeather gives each connection that comes from now on luck of its own; nil
+// gives them none.
+func (p *TCP) SetWeather(w Weather) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.weather = w
+}
+
 // Delay lets everything that travels in a direction take so much longer; 0 ends
 // it.
 func (p *TCP) Delay(d Direction, by time.Duration) {
@@ -181,7 +209,7 @@ func (p *TCP) accept() {
 func (p *TCP) serve(client *net.TCPConn) {
 	p.mu.Lock()
 	p.accepted++
-	target, refusing := p.target, p.refusing
+	target, refusing, weather := p.target, p.refusing, p.weather
 	p.mu.Unlock()
 	if refusing {
 		reset(client)
@@ -194,6 +222,9 @@ func (p *TCP) serve(client *net.TCPConn) {
 	}
 	l := &link{client: client, target: to.(*net.TCPConn), gone: make(chan struct{})}
 	defer l.reset()
+	if weather != nil {
+		l.luck = weather()
+	}
 	if !p.add(l) {
 		return
 	}
@@ -248,21 +279,18 @@ func (p *TCP) pump(l *link, d Direction, from, to *net.TCPConn) {
 
 // hold waits until bytes may travel; false: the link is gone.
 func (p *TCP) hold(l *link, d Direction) bool {
-	for first := true; ; first = false {
+	if !p.delay(l, d) {
+		return false
+	}
+	for {
 		p.mu.Lock()
-		stalled, delay := p.ways[d].stalled, p.ways[d].delay
+		stalled, frozen := p.ways[d].stalled, l.frozen
 		p.mu.Unlock()
-		if first && delay > 0 {
-			t := time.NewTimer(delay)
-			select {
-			case <-t.C:
-			case <-l.gone:
-				t.Stop()
-				return false
-			}
-			continue
-		}
-		if stalled == nil {
+		switch {
+		case frozen:
+			<-l.gone
+			return false
+		case stalled == nil:
 			return true
 		}
 		select {
@@ -270,6 +298,32 @@ func (p *TCP) hold(l *link, d Direction) bool {
 		case <-l.gone:
 			return false
 		}
+	}
+}
+
+// delay lets the time pass that bytes take longer; false: the link is gone.
+func (p *TCP) delay(l *link, d Direction) bool {
+	p.mu.Lock()
+	longer := p.ways[d].delay
+	p.mu.Unlock()
+	if l.luck != nil {
+		more, cut := l.luck()
+		if cut {
+			l.reset()
+			return false
+		}
+		longer += more
+	}
+	if longer <= 0 {
+		return true
+	}
+	t := time.NewTimer(longer)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-l.gone:
+		return false
 	}
 }
 

@@ -229,6 +229,51 @@ func errTimeout(err error) error {
 	return io.ErrNoProgress
 }
 
+func TestTCPFreezes(t *testing.T) {
+	e := newEcho(t, "one")
+	p := open(t, e.Addr().String())
+	old := call(t, p)
+	old.say("a")
+	old.hear("one a")
+	if n := p.Freeze(); n != 1 {
+		t.Errorf("%d connections are frozen", n)
+	}
+	old.say("b")
+	fresh := call(t, p)
+	fresh.say("c")
+	fresh.hear("one c")
+	if n := e.lines.Load(); n != 2 {
+		t.Errorf("%d lines came through", n)
+	}
+	p.Cut() // it ends nevertheless
+	if _, err := io.ReadAll(old.in); err == nil {
+		t.Error("a frozen connection ended as if nothing had been")
+	}
+}
+
+func TestTCPWeather(t *testing.T) {
+	e := newEcho(t, "one")
+	p := open(t, e.Addr().String())
+	fair := call(t, p)
+	fair.say("a")
+	fair.hear("one a")
+	p.SetWeather(func() func() (time.Duration, bool) {
+		steps := 0 // one for each direction of an exchange
+		return func() (time.Duration, bool) { steps++; return time.Millisecond, steps == 5 }
+	})
+	foul := call(t, p)
+	for _, line := range []string{"b", "c"} {
+		foul.say(line)
+		foul.hear("one " + line)
+	}
+	foul.say("d")
+	if _, err := io.ReadAll(foul.in); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the connection ended with %v", err)
+	}
+	fair.say("e") // it began before
+	fair.hear("one e")
+}
+
 func TestTCPDelays(t *testing.T) {
 	p := open(t, newEcho(t, "one").Addr().String())
 	c := call(t, p)
