@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,6 +19,7 @@ type brokers struct {
 	*kfake.Cluster
 	network *kfake.VirtualNetwork
 	witness *witness
+	pace    pace
 }
 
 func newBrokers(t testing.TB, d *dice, partitions int32, topic string) *brokers {
@@ -29,38 +31,19 @@ func newBrokers(t testing.TB, d *dice, partitions int32, topic string) *brokers 
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.slowDown()
 	return b
-}
-
-// slowDown lets time pass where a client fetches over and over without a pause,
-// as one does whose partition has moved until it has new metadata: on a virtual
-// clock, which stands still meanwhile, that would never come.
-func (b *brokers) slowDown() {
-	const atOnce = 50
-	var last time.Time
-	n := 0
-	b.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
-		b.KeepControl()
-		if now := time.Now(); !now.Equal(last) {
-			last, n = now, 0
-		}
-		if n++; n > atOnce {
-			b.SleepControl(func() { time.Sleep(time.Millisecond) })
-		}
-		return nil, nil, false
-	})
 }
 
 func (b *brokers) listen(network, address string) (net.Listener, error) {
 	in, err := b.network.Listen(network, address)
-	return watched{in, b.witness}, err
+	return watched{in, b.witness, &b.pace}, err
 }
 
 // watched is a listener whose connections the witness sees.
 type watched struct {
 	net.Listener
 	witness *witness
+	pace    *pace
 }
 
 func (l watched) Accept() (net.Conn, error) {
@@ -68,7 +51,45 @@ func (l watched) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l.witness.watch(in, true), nil
+	return l.witness.watch(pacedConn{in, l.pace}, true), nil
+}
+
+// pace lets time pass where a client asks over and over without a pause, as one
+// does whose partition has moved until it has new metadata: on a virtual clock,
+// which stands still meanwhile, that would never come.
+type pace struct {
+	mu   sync.Mutex
+	last time.Time
+	n    int
+}
+
+// mostAtOnce is how much may arrive at brokers at one instant of the clock.
+const mostAtOnce = 200
+
+func (p *pace) step() {
+	p.mu.Lock()
+	now := time.Now()
+	if !now.Equal(p.last) {
+		p.last, p.n = now, 0
+	}
+	p.n++
+	late := p.n > mostAtOnce
+	p.mu.Unlock()
+	if late {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// pacedConn is a broker's end of a connection.
+type pacedConn struct {
+	net.Conn
+	pace *pace
+}
+
+func (c pacedConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.pace.step()
+	return n, err
 }
 
 // dial is the network of a client that nothing happens to.

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -444,7 +443,7 @@ func (w *chaos) nudge() {
 // chaosSeed plays one seed on a virtual clock.
 func chaosSeed(t *testing.T, w *chaos) (bad []string) {
 	w.dice = newDice(w.seed)
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, w.seed, func(t *testing.T) {
 		w.brokers = newBrokers(t, w.dice, chaosPartitions, "t")
 		bad = w.play(t)
 		w.brokers.end()

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -426,7 +425,7 @@ func (w *trial) nudge() {
 // trialSeed plays one seed on a virtual clock.
 func trialSeed(t *testing.T, w *trial, shapeOf func(*trial) shape) (bad []string) {
 	w.dice = newDice(w.seed)
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, w.seed, func(t *testing.T) {
 		b := newBrokers(t, w.dice, trialPartitions, "t")
 		w.topic, w.group, w.brokers, w.dial, w.witness = "t", "g", b.ListenAddrs()[0], b.dial, b.witness
 		w.first, w.session, w.lasts, w.settles, w.late = trialPartitions, 6*time.Second, 3*time.Minute, 6*time.Minute, time.Minute
