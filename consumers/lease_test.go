@@ -58,8 +58,9 @@ func TestTheEndOfALeaseWaitsForItsCommit(t *testing.T) {
 // would take a commit of the new one, though another member may have the
 // partition.
 func TestALeasePinsItsMember(t *testing.T) {
+	t.Parallel() // it waits until the group gives up the member that was
 	cluster, addr := fake(t, "t")
-	g, l := oneLease(t, addr, kgo.Balancers(kgo.CooperativeStickyBalancer()), kgo.HeartbeatInterval(100*time.Millisecond))
+	g, l := oneLease(t, addr, kgo.Balancers(kgo.CooperativeStickyBalancer()), kgo.HeartbeatInterval(100*time.Millisecond), kgo.SessionTimeout(6*time.Second))
 	var commits atomic.Int32
 	cluster.ControlKey(offsetCommitKey, func(kmsg.Request) (kmsg.Response, error, bool) {
 		cluster.KeepControl()
@@ -197,6 +198,7 @@ func truncated(c *kfake.Cluster, end int64) {
 // TestLettersOutliveARefusedProducer: whatever the brokers refuse a producer
 // for, the letter is written once they no longer do.
 func TestLettersOutliveARefusedProducer(t *testing.T) {
+	t.Parallel() // it waits for the client's back-off
 	for _, c := range []struct {
 		key kmsg.Key
 		err *kerr.Error
@@ -206,6 +208,7 @@ func TestLettersOutliveARefusedProducer(t *testing.T) {
 		{kmsg.InitProducerID, kerr.ClusterAuthorizationFailed}, {kmsg.InitProducerID, kerr.CoordinatorLoadInProgress},
 	} {
 		t.Run(c.key.Name()+" "+c.err.Message, func(t *testing.T) {
+			t.Parallel()
 			cluster, addr := fake(t, "t", "test-dlq")
 			cl := connect(t, addr)
 			produce(t, cl, flat("t", 0, 1, 1), &kgo.Record{Topic: "t", Value: []byte("{")}, flat("t", 0, 2, 1))
