@@ -42,10 +42,11 @@ type Status struct {
 
 // SnapshotStatus is how far a snapshot is.
 type SnapshotStatus struct {
-	Running bool  `json:"running"`
-	Tables  int   `json:"tables"` // to be read in all
-	Done    int   `json:"done"`
-	Rows    int64 `json:"rows"` // published
+	Running bool      `json:"running"`
+	Started time.Time `json:"started"`
+	Tables  int       `json:"tables"` // to be read in all
+	Done    int       `json:"done"`
+	Rows    int64     `json:"rows"` // published
 	// Table is the one that rows were published of last.
 	Table string `json:"table,omitempty"`
 }
@@ -116,7 +117,7 @@ func (p *progress) waits(reason string) {
 func (p *progress) snapshotTables(n int) {
 	p.set(func(s *Status) {
 		if s.Snapshot == nil || !s.Snapshot.Running {
-			s.Snapshot = &SnapshotStatus{}
+			s.Snapshot = &SnapshotStatus{Started: p.now()}
 			clear(p.rows)
 		}
 		s.Snapshot.Running = true

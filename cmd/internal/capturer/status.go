@@ -58,7 +58,7 @@ func snapshotOf(now *capture.SnapshotStatus) *admin.Snapshot {
 	if now == nil {
 		return nil
 	}
-	s := &admin.Snapshot{State: "COMPLETED", Rows: now.Rows, Tables: make([]admin.TableSnapshot, now.Tables)}
+	s := &admin.Snapshot{State: "COMPLETED", Started: now.Started, Rows: now.Rows, Tables: make([]admin.TableSnapshot, now.Tables)}
 	if now.Running {
 		s.State = "RUNNING"
 	}
