@@ -14,6 +14,7 @@ import (
 type reader struct {
 	source *Source
 	conn   *session // the SELECTs; its settings are rowReader's
+	fixed  bool     // a view may be fixed on conn, by an open transaction
 	plain  *session // everything else: marks, definitions, bounds, locks
 	uuid   string   // the server's
 	tables map[*capture.Table]*readPlan
@@ -221,7 +222,7 @@ func (r *reader) reopen(ctx context.Context) error {
 	if err != nil {
 		return unavailable(err)
 	}
-	r.conn = conn
+	r.conn, r.fixed = conn, false
 	return unavailable(r.prepare(ctx))
 }
 
@@ -265,18 +266,18 @@ func (r *reader) ReadWhole(ctx context.Context, t *capture.Table, lock bool, beg
 		return refused
 	})
 	if refused != nil {
-		return refused
+		return errors.Join(refused, r.letGo(ctx))
 	}
 	if err != nil {
 		return r.failure(ctx, p, err)
 	}
 	if err := wait(); err != nil {
-		return err
+		return errors.Join(err, r.letGo(ctx))
 	}
 	if _, err := r.read(ctx, p, "", row); err != nil {
 		return r.failure(ctx, p, err)
 	}
-	return unavailable(r.conn.run(ctx, "COMMIT"))
+	return r.letGo(ctx)
 }
 
 // sourceBlock is the block of rows read from t.
@@ -300,6 +301,9 @@ func (r *reader) view(ctx context.Context, t *capture.Table) (view, error) {
 		if err := r.sameServer(); err != nil {
 			return view{}, err
 		}
+		if err := r.letGo(ctx); err != nil { // else the SELECT would see what a read before saw
+			return view{}, err
+		}
 		low, err := r.end(ctx)
 		return view{low: low}, err
 	}
@@ -309,14 +313,28 @@ func (r *reader) view(ctx context.Context, t *capture.Table) (view, error) {
 // close ends a view and says how far it can have seen.
 func (r *reader) close(ctx context.Context, v *view) error {
 	if v.fixed {
-		return r.conn.run(ctx, "COMMIT")
+		return r.letGo(ctx)
 	}
 	var err error
 	v.high, err = r.end(ctx)
 	return err
 }
 
-const consistent = "START TRANSACTION WITH CONSISTENT SNAPSHOT"
+// hold fixes what conn sees, until letGo.
+func (r *reader) hold(ctx context.Context) error {
+	r.fixed = true
+	return r.conn.run(ctx, "START TRANSACTION WITH CONSISTENT SNAPSHOT")
+}
+
+// letGo ends a view that may be fixed.
+func (r *reader) letGo(ctx context.Context) error {
+	if !r.fixed {
+		return nil
+	}
+	err := r.conn.run(ctx, "COMMIT")
+	r.fixed = err != nil
+	return unavailable(err)
+}
 
 // fix fixes a view by a transaction, and tells of it, if by a lock before that
 // is given back.
@@ -343,7 +361,7 @@ func (r *reader) fixGTID(ctx context.Context) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	if err := r.conn.run(ctx, consistent); err != nil {
+	if err := r.hold(ctx); err != nil {
 		return view{}, err
 	}
 	high, err := r.end(ctx)
@@ -353,7 +371,7 @@ func (r *reader) fixGTID(ctx context.Context) (view, error) {
 // fixMariaDB: the server says exactly at which place of the log a snapshot was
 // taken; gtid_binlog_pos and the log's end run ahead of what is visible.
 func (r *reader) fixMariaDB(ctx context.Context) (view, error) {
-	if err := r.conn.run(ctx, consistent); err != nil {
+	if err := r.hold(ctx); err != nil {
 		return view{}, err
 	}
 	rows, err := r.conn.query(ctx, "SHOW STATUS LIKE 'binlog_snapshot_%'")
@@ -392,7 +410,7 @@ func (r *reader) locked(ctx context.Context, t *capture.Table, tell func(*view) 
 		return view{}, err
 	}
 	defer func() { err = errors.Join(err, r.plain.run(ctx, "UNLOCK TABLES")) }()
-	if err := r.conn.run(ctx, consistent); err != nil {
+	if err := r.hold(ctx); err != nil {
 		return view{}, err
 	}
 	at, err := r.end(ctx)
