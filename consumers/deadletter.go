@@ -44,6 +44,11 @@ func (d *deadLetters) send(ctx context.Context, failures []failure) error {
 	if err != nil {
 		return err
 	}
+	// Producing would ask for the id, too, but over and over without a pause.
+	if _, _, err := client.ProducerID(ctx); err != nil {
+		d.renew(ctx, client)
+		return fmt.Errorf("writing to the dead letter topic %s: asking for a producer id: %w", d.config.DeadLetter.Topic, err)
+	}
 	letters := make([]*kgo.Record, len(failures))
 	for i := range failures {
 		letters[i] = d.letter(&failures[i])
@@ -56,7 +61,6 @@ func (d *deadLetters) send(ctx context.Context, failures []failure) error {
 				d.config.DeadLetter.Topic, sizeOf(letters[0]), err)
 		}
 		if err != nil {
-			d.renew(ctx, client)
 			return fmt.Errorf("writing to the dead letter topic %s: %w", d.config.DeadLetter.Topic, err)
 		}
 		letters = letters[n:]
@@ -139,10 +143,10 @@ func (d *deadLetters) connect(ctx context.Context, source string) (*kgo.Client, 
 	return d.client, nil
 }
 
-// renew gives up a client that has no producer id and would never ask for one
-// again: one that was refused one, for want of a right that may be given yet.
+// renew gives up a client that got no producer id: one that was refused it, for
+// want of a right that may be given yet, never asks again.
 func (d *deadLetters) renew(ctx context.Context, client *kgo.Client) {
-	if _, _, err := client.ProducerID(ctx); err == nil || ctx.Err() != nil {
+	if ctx.Err() != nil {
 		return
 	}
 	d.mu.Lock()

@@ -225,6 +225,24 @@ func TestLettersOutliveARefusedProducer(t *testing.T) {
 	}
 }
 
+// TestAProducerIDIsAskedForWithPauses: what keeps brokers from giving one may
+// last, and must not cost a core meanwhile.
+func TestAProducerIDIsAskedForWithPauses(t *testing.T) {
+	t.Parallel()
+	cluster, addr := fake(t, "t", "test-dlq")
+	produce(t, connect(t, addr), &kgo.Record{Topic: "t", Value: []byte("{")})
+	began := time.Now()
+	refused := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.InitProducerID}, Err: kerr.NotEnoughReplicas, TopLevel: true, Count: 1 << 30,
+		When: func(kmsg.Request) bool { return time.Since(began) < 2*time.Second }})
+	r := setup{addr: addr, writer: newTarget(), properties: map[string]string{
+		"topics": "t", "errors.tolerance": "all", "retry.backoff.ms": "100", "errors.retry.delay.max.ms": "100"}}.build(t)
+	start(t, r)
+	caughtUp(t, r, 3)
+	if n := refused.Hits(); n == 0 || n > 60 {
+		t.Errorf("asked %d times in 2 s", n)
+	}
+}
+
 // TestACommitIsNotCutShort by the end of its caller's context: that would make
 // its outcome unknown, and cost the client.
 func TestACommitIsNotCutShort(t *testing.T) {
