@@ -10,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/weir-cdc/weir/deploy/local/servers"
 )
@@ -121,6 +122,39 @@ func TestTakeOverFromPausedLeader(t *testing.T) {
 	db.write(func(tx *fakeTx) { tx.put("a", 6, "last") })
 	first.reached(t, db)
 	sameChanges(t, streamed(readEvents(t, at, prefix+".db.a")), db.logged("a", 0))
+}
+
+// ◆ "initialise the producer id, then read offsets": a leader that still publishes
+// while another one begins, as one that was paused and woke up does, must have
+// everything known to that. Here it commits in the last moment in which it can,
+// while the other's request for a producer id is on its way.
+func TestOffsetsAreReadBehindTheProducerID(t *testing.T) {
+	cluster, at := broker(t)
+	db := newFakeDB(newFakeTable("behind", "a", true))
+	db.fill("a", 20)
+	first := launch(t, newConfig(t, at, "behind"), db.open)
+	first.reached(t, db)
+	var armed atomic.Bool
+	armed.Store(true)
+	cluster.ControlKey(int16(kmsg.InitProducerID), func(kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		if armed.Swap(false) {
+			cluster.SleepControl(func() {
+				db.write(func(tx *fakeTx) { tx.put("a", 1, "in the last moment"); tx.put("a", 2, "likewise") })
+				first.reached(t, db)
+			})
+		}
+		return nil, nil, false
+	})
+	// Of another group, it does not wait for the first to leave.
+	second := launch(t, newConfig(t, at, "behind", "name", "beside"), db.open)
+	waitFor(t, "the second to lead", func() bool { return second.Status().Leader && second.Status().Position != nil })
+	first.end(t)
+	db.write(func(tx *fakeTx) { tx.put("a", 1, "later") })
+	second.reached(t, db)
+	events := readEvents(t, at, "behind.db.a")
+	sameRows(t, state(t, events), db.rows("a"))
+	sameChanges(t, streamed(events), db.logged("a", 0))
 }
 
 // heldSource stops in the middle of a transaction when held says so.

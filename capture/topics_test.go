@@ -49,6 +49,21 @@ func TestTopicsAreCreatedWithTheirPolicy(t *testing.T) {
 	}
 }
 
+// ◆ "everything else (keyless, outbox, routed, truncates) delete": the event of a
+// TRUNCATE has no key, which a compacted topic refuses.
+func TestTopicsWithTruncatesAreNotCompacted(t *testing.T) {
+	_, at := broker(t)
+	for skipped, want := range map[string]string{"none": "delete", "t": "compact"} {
+		prefix := "truncates-" + skipped
+		r := launch(t, newConfig(t, at, prefix, "skipped.operations", skipped), newFakeDB(newFakeTable(prefix, "a", true)).open)
+		waitFor(t, "the start", func() bool { return r.Status().Position != nil })
+		r.end(t)
+		if got := topicConfig(t, at, prefix+".db.a", "cleanup.policy"); got != want {
+			t.Errorf("skipped.operations=%s: cleanup.policy=%s, want %s", skipped, got, want)
+		}
+	}
+}
+
 func partitions(t *testing.T, bootstrap, topic string) int {
 	t.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(bootstrap))

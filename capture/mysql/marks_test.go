@@ -1,11 +1,16 @@
 package mysql
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/weir-cdc/weir/capture"
 	"github.com/weir-cdc/weir/deploy/local/servers"
@@ -153,6 +158,128 @@ func TestMarksOfAChunk(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAViewHasWhatItsMarkSays, while others write: everything that was committed
+// at or before the low mark is seen. On MariaDB the log's end, and the GTIDs that
+// go with it, run ahead of what is visible.
+func TestAViewHasWhatItsMarkSays(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		server  func(testing.TB) servers.SQL
+		mariadb bool
+	}{{"GTID", servers.MySQL, false}, {"MariaDB", servers.MariaDB, true}} {
+		t.Run(c.name, func(t *testing.T) {
+			server := c.server(t)
+			database := server.Database(t)
+			if _, err := server.Open(t, database).ExecContext(t.Context(), "CREATE TABLE t (id BIGINT PRIMARY KEY)"); err != nil {
+				t.Fatal(err)
+			}
+			s, r := markedSource(t, server, c.mariadb, database)
+			w := writeOn(t, s, r.uuid, database)
+			table := s.Table(database, "t")
+			var views []seenView
+			for deadline := time.Now().Add(3 * time.Minute); len(views) < 30 || w.written() < 60; {
+				if time.Now().After(deadline) {
+					t.Fatalf("%d views and %d rows", len(views), w.written())
+				}
+				v := seenView{ids: map[int64]bool{}}
+				_, err := r.fix(t.Context(), table, false, func(at *view) error {
+					v.low = at.low.mark()
+					return nil
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				rows, err := r.conn.query(t.Context(), "SELECT id FROM "+tableOf(table))
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, row := range rows {
+					id, _ := strconv.ParseInt(row[0], 10, 64)
+					v.ids[id] = true
+				}
+				if err := r.letGo(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				views = append(views, v)
+			}
+			for _, written := range w.end(t) {
+				for _, v := range views {
+					if !v.ids[written.id] && s.Covers(v.low, written.behind) {
+						t.Fatalf("a view whose low mark is %s lacks row %d, which was there at %s", v.low, written.id, written.behind)
+					}
+				}
+			}
+		})
+	}
+}
+
+// seenView is what a view had.
+type seenView struct {
+	low capture.Mark
+	ids map[int64]bool
+}
+
+// writtenRow is a row and a place of the log behind it.
+type writtenRow struct {
+	id     int64
+	behind []byte
+}
+
+// busyWriters write rows, three at a time, until end.
+type busyWriters struct {
+	mu   sync.Mutex
+	rows []writtenRow
+	errs errgroup.Group
+	stop context.CancelFunc
+}
+
+func writeOn(t *testing.T, s *Source, uuid, database string) *busyWriters {
+	w := &busyWriters{}
+	ctx, cancel := context.WithCancel(t.Context())
+	w.stop = cancel
+	t.Cleanup(cancel)
+	for n := range int64(3) {
+		conn, err := s.conn.open(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		w.errs.Go(func() error {
+			for id := n << 32; ctx.Err() == nil; id++ {
+				if err := conn.run(t.Context(), fmt.Sprintf("INSERT INTO %s.t VALUES (%d)", quote(database), id)); err != nil {
+					return err
+				}
+				p, err := s.end(t.Context(), conn)
+				if err != nil {
+					return err
+				}
+				p.ServerUUID = uuid
+				w.mu.Lock()
+				w.rows = append(w.rows, writtenRow{id, p.marshal()})
+				w.mu.Unlock()
+			}
+			return nil
+		})
+	}
+	return w
+}
+
+func (w *busyWriters) written() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.rows)
+}
+
+// end stops the writers and returns what they wrote.
+func (w *busyWriters) end(t *testing.T) []writtenRow {
+	t.Helper()
+	w.stop()
+	if err := w.errs.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	return w.rows
 }
 
 // TestAViewThatIsGivenUpIsNotReadFrom: a table that is read in one piece may be
