@@ -14,48 +14,70 @@ var (
 	chunks = sync.Pool{New: func() any { return new(chunk) }}
 )
 
-// chunk holds copies of records that were fetched together. As they come, each
-// keeps the whole answer of the broker, or its whole batch uncompressed, from
+// chunk holds records that were fetched together. Those of a compressed batch are
+// kept as they came: they share the memory of their batch, and nothing else is in
+// it. All others are copied, for each keeps the whole answer of the broker from
 // being freed.
 type chunk struct {
 	list    []*kgo.Record // what was not taken
 	all     []*kgo.Record
-	records []kgo.Record
+	records []kgo.Record // those that are copied
 	headers []kgo.RecordHeader
 	blocks  []*block
 	text    []byte // the used part of the last block
 }
 
-// newChunk copies records, whose own memory it gives back.
+// newChunk takes records over, and gives the memory of those that it copies back.
 func newChunk(records []*kgo.Record) (c *chunk, size int64) {
 	c = chunks.Get().(*chunk)
-	headers := 0
+	c.grow(records)
 	for _, r := range records {
-		headers += len(r.Headers)
 		size += sizeOf(r)
-	}
-	c.grow(len(records), headers)
-	for i, r := range records {
-		to := &c.records[i]
-		*to = *r
-		to.Context, to.Key, to.Value = nil, c.copy(r.Key), c.copy(r.Value)
-		to.Headers = c.copyHeaders(r.Headers)
-		c.all[i] = to
+		if ownsMemory(r) {
+			c.all = append(c.all, r)
+			continue
+		}
+		c.all = append(c.all, c.copied(r))
 		r.Recycle()
 	}
 	c.list = c.all
 	return c, size
 }
 
-// grow makes room for so many records and headers.
-func (c *chunk) grow(records, headers int) {
-	if cap(c.records) < records {
-		c.records, c.all = make([]kgo.Record, records), make([]*kgo.Record, records)
+// ownsMemory reports whether what r points to is memory of its batch alone, which
+// recycling gives back. Batches of a form that Kafka 4 no longer has are not known
+// to be so.
+func ownsMemory(r *kgo.Record) bool {
+	return r.Attrs.CompressionType() != 0 && r.Context != nil
+}
+
+// grow makes room for records, and for those among them that are copied.
+func (c *chunk) grow(records []*kgo.Record) {
+	copies, headers := 0, 0
+	for _, r := range records {
+		if !ownsMemory(r) {
+			copies++
+			headers += len(r.Headers)
+		}
 	}
-	c.records, c.all = c.records[:records], c.all[:records]
+	if cap(c.all) < len(records) {
+		c.all = make([]*kgo.Record, 0, len(records))
+	}
+	if cap(c.records) < copies {
+		c.records = make([]kgo.Record, 0, copies)
+	}
 	if cap(c.headers) < headers {
 		c.headers = make([]kgo.RecordHeader, 0, headers)
 	}
+}
+
+// copied is a copy of r in the chunk's memory.
+func (c *chunk) copied(r *kgo.Record) *kgo.Record {
+	c.records = append(c.records, *r) // there is room
+	to := &c.records[len(c.records)-1]
+	to.Context, to.Key, to.Value = nil, c.copy(r.Key), c.copy(r.Value)
+	to.Headers = c.copyHeaders(r.Headers)
+	return to
 }
 
 func (c *chunk) copyHeaders(headers []kgo.RecordHeader) []kgo.RecordHeader {
@@ -84,8 +106,12 @@ func (c *chunk) copy(b []byte) []byte {
 
 // free gives the memory back; nothing may point into it any more.
 func (c *chunk) free() {
-	if c.records == nil { // of records that were put back
+	if c.all == nil { // of records that were put back
 		return
+	}
+	for i, r := range c.all {
+		r.Recycle() // does nothing with a copy
+		c.all[i] = nil
 	}
 	for i, b := range c.blocks {
 		blocks.Put(b)
@@ -93,6 +119,6 @@ func (c *chunk) free() {
 	}
 	clear(c.records)
 	clear(c.headers)
-	c.list, c.text, c.blocks, c.headers = nil, nil, c.blocks[:0], c.headers[:0]
+	c.list, c.text, c.all, c.records, c.blocks, c.headers = nil, nil, c.all[:0], c.records[:0], c.blocks[:0], c.headers[:0]
 	chunks.Put(c)
 }

@@ -1,11 +1,18 @@
 package consumers
 
 import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
 	"reflect"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/weir-cdc/weir/internal/kafka"
 )
 
 func TestMarks(t *testing.T) {
@@ -221,6 +228,82 @@ func TestFetchedRecordsAreCopied(t *testing.T) {
 	}
 	if copied[1].Key != nil || copied[1].Value == nil || len(copied[1].Headers) > 0 || size != sizeOf(r)+sizeOf(empty) {
 		t.Errorf("got %v, %d bytes", copied[1], size)
+	}
+}
+
+// fetched are n records of one batch as a broker sends it.
+func fetched(t testing.TB, pools *lent, codec kgo.CompressionCodec, n int) []*kgo.Record {
+	batch := kmsg.RecordBatch{Magic: 2, NumRecords: int32(n), LastOffsetDelta: int32(n - 1), ProducerID: -1, FirstSequence: -1}
+	var text []byte
+	for i := range n {
+		r := kmsg.Record{OffsetDelta: int32(i), Key: fmt.Appendf(nil, "k%d", i), Value: bytes.Repeat([]byte{byte(i)}, 1000)}
+		r.Length = int32(len(r.AppendTo(nil)) - 1)
+		text = r.AppendTo(text)
+	}
+	compressor, err := kgo.DefaultCompressor(codec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if compressor != nil {
+		var kind kgo.CompressionCodecType
+		text, kind = compressor.Compress(new(bytes.Buffer), text)
+		batch.Attributes = int16(kind)
+	}
+	batch.Records = text
+	raw := batch.AppendTo(nil)
+	binary.BigEndian.PutUint32(raw[8:], uint32(len(raw)-12))
+	binary.BigEndian.PutUint32(raw[17:], crc32.Checksum(raw[21:], crc32.MakeTable(crc32.Castagnoli)))
+	in := kmsg.NewFetchResponseTopicPartition()
+	in.RecordBatches = raw
+	out, _ := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{Topic: "t", Pools: []kgo.Pool{pools}}, &in, kafka.NewDecompressor(&pools.Pools), nil)
+	if out.Err != nil || len(out.Records) != n {
+		t.Fatalf("%d records of %d: %v", len(out.Records), n, out.Err)
+	}
+	return out.Records
+}
+
+// lent counts what was given back.
+type lent struct {
+	kafka.Pools
+	bytes, records int
+}
+
+func (l *lent) PutDecompressBytes(b []byte) { l.bytes++; l.Pools.PutDecompressBytes(b) }
+
+func (l *lent) PutRecords(r []kgo.Record) { l.records++ }
+
+// TestMemoryOfBatches: records of a compressed batch wait in its own memory, which
+// goes back once all of them are done, and not before; others are copied at once.
+func TestMemoryOfBatches(t *testing.T) {
+	for name, c := range map[string]struct {
+		codec  kgo.CompressionCodec
+		copied bool
+	}{"lz4": {kgo.Lz4Compression(), false}, "zstd": {kgo.ZstdCompression(), false}, "none": {kgo.NoCompression(), true}} {
+		pools := &lent{}
+		records := fetched(t, pools, c.codec, 10)
+		first := records[0]
+		in := newAhead(2<<20).newInbox(func() {}, func() {})
+		in.put(records)
+		if (pools.records > 0) != c.copied {
+			t.Errorf("%s: the memory of a batch that waits was given back %d times", name, pools.records)
+		}
+		left := 9
+		taken := in.take(nil, func(*kgo.Record) bool { left--; return left >= 0 })
+		if (taken[0] == first) == c.copied {
+			t.Errorf("%s: the records are copies: %v", name, !c.copied)
+		}
+		in.done()
+		if !c.copied && pools.records+pools.bytes > 0 {
+			t.Errorf("%s: the memory of a batch was given back before its last record was done", name)
+		}
+		taken = in.take(nil, func(*kgo.Record) bool { return true })
+		if len(taken) != 1 || string(taken[0].Key) != "k9" || !bytes.Equal(taken[0].Value, bytes.Repeat([]byte{9}, 1000)) {
+			t.Errorf("%s: the last record is %v", name, taken)
+		}
+		in.done()
+		if pools.records != 1 || !c.copied && pools.bytes != 1 {
+			t.Errorf("%s: %d records and %d buffers were given back", name, pools.records, pools.bytes)
+		}
 	}
 }
 

@@ -293,7 +293,7 @@ func (r *Runner) clientOptions(g *gate) ([]kgo.Opt, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := r.config.Fetch
+	f, pools := r.config.Fetch, new(kafka.Pools)
 	opts = append(opts, kgo.WithLogger(kafka.Logger(r.log)))
 	opts = append(opts, g.options()...)
 	opts = append(opts,
@@ -302,7 +302,7 @@ func (r *Runner) clientOptions(g *gate) ([]kgo.Opt, error) {
 		kgo.KeepControlRecords(), // commits go past transaction markers, so that lag reaches 0
 		kgo.SessionTimeout(f.Session), kgo.HeartbeatInterval(f.Heartbeat), kgo.RebalanceTimeout(f.Rebalance),
 		kgo.FetchMaxWait(f.MaxWait), kgo.FetchMinBytes(f.MinBytes), kgo.FetchMaxBytes(f.MaxBytes), kgo.FetchMaxPartitionBytes(f.PartitionBytes),
-		kgo.BrokerMaxReadBytes(1<<30), kgo.WithPools(new(kafka.Pools)), kgo.Rack(f.Rack),
+		kgo.BrokerMaxReadBytes(1<<30), kgo.WithPools(pools), kgo.WithDecompressor(kafka.NewDecompressor(pools)), kgo.Rack(f.Rack),
 	)
 	if r.config.TopicRegex != "" {
 		opts = append(opts, kgo.ConsumeRegex(), kgo.ConsumeTopics("^(?:"+r.config.TopicRegex+")$"),
