@@ -21,7 +21,10 @@ const (
 	// of a file do not depend on how its rows came in.
 	atOnce = 512
 	// pageBytes and groupBytes are the sizes, before compression, at which a
-	// page and a row group end.
+	// page and a row group end. pageRows, a multiple of the grid, ends the pages of
+	// all columns, too: rows of small values would else wait long to be compressed,
+	// in a form that takes several times their size.
+	pageRows   = 8 * atOnce
 	pageBytes  = 256 << 10
 	groupBytes = 32 << 20
 )
@@ -210,7 +213,7 @@ func (w *writer) divide() error {
 		return w.out.Flush()
 	}
 	for i := range w.page {
-		if w.page[i] >= pageBytes {
+		if w.page[i] >= pageBytes || w.rows%pageRows == 0 {
 			w.page[i] = 0
 			if err := w.leaves[i].Flush(); err != nil {
 				return err
