@@ -43,8 +43,8 @@ var Properties = config.Table{
 		{Name: "errors.log.enable", Type: config.Bool, Default: "false", Doc: "Log every record that cannot be written."},
 		{Name: "errors.log.include.messages", Type: config.Bool, Default: "false", Doc: "Include topic, partition, offset and key of the record in that log."},
 		{Name: "retry.backoff.ms", Type: config.Millis, Default: "100", Min: 1, Max: 1 << 40, Doc: "The first pause before a batch is written again; it doubles up to errors.retry.delay.max.ms."},
-		{Name: "fetch.buffer.bytes", Type: config.Bytes, Default: "67108864", Min: 1 << 20, Max: 1 << 40,
-			Doc: "How much is read ahead of the target, over all partitions."},
+		{Name: "fetch.buffer.bytes", Type: config.Bytes, Min: 1 << 20, Max: 1 << 40,
+			Doc: "How much is read ahead of the target, over all partitions. Unset: 64 MiB; weir-lake: 8 MiB."},
 		{Name: "offset.flush.interval.ms", Type: config.Millis, Default: "500", Min: 0, Max: 1 << 40,
 			Doc: "How long offsets of written records may wait for their commit. Kafka Connect's default is 60000; what was not committed is written again after a crash."},
 		{Name: "offset.flush.timeout.ms", Inert: "a commit is sent once; one without an answer replaces the client"},
@@ -52,6 +52,9 @@ var Properties = config.Table{
 			Doc: "How old unread records of a compacted topic may be before the sink refuses to go on, since deletes may be gone; -1: the topic's delete.retention.ms, 0: never refuse."},
 	},
 }
+
+// defaultBuffer is fetch.buffer.bytes where it is not set.
+const defaultBuffer = 64 << 20
 
 // override are the properties of Kafka's consumer, under consumer.override.
 var override = config.Table{Properties: []config.Property{
@@ -201,6 +204,9 @@ func NewConfig(v *config.Values) (Config, error) {
 		if c.Tolerate {
 			v.Notice("errors.tolerance", "records that can never be written go to topic "+c.DeadLetter.Topic+"; name another with errors.deadletterqueue.topic.name")
 		}
+	}
+	if !v.Has("fetch.buffer.bytes") {
+		c.BufferBytes = defaultBuffer
 	}
 	c.MaxBackoff = max(c.MaxBackoff, c.Backoff)
 	return c, errors.Join(errs...)

@@ -24,7 +24,7 @@ const leastBuffer = 64 << 10
 // several times as large once it is decompressed; or leastFetch.
 const (
 	fetches    = 16
-	leastFetch = 1 << 20
+	leastFetch = 1 << 19
 )
 
 var (

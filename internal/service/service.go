@@ -248,6 +248,9 @@ func (r *running) run(process Process) int {
 	if m, ok := r.main.(Bounded); ok {
 		limitMemory(m.Memory(), process.Environ)
 	}
+	if m, ok := r.main.(Frugal); ok {
+		limitGarbage(m.Garbage(), process.Environ)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	server, err := admin.Listen(ctx, r.admin, r.main, r.registry, r.log)
