@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -69,9 +70,10 @@ type chaos struct {
 }
 
 // TestChaos: through refusals, lost and broken answers, half requests, bulks of
-// which some items fail, requests that come late and crashes at any moment, every
-// document ends as the newest of its changes says, and none is ever seen to go
-// back. SEEDS=n plays more, SEED=n begins elsewhere.
+// which some items fail, requests that come late and crashes at any moment, what
+// is acknowledged is there, what is never taken is named, every document ends as
+// the newest of its changes says, none is ever seen to go back, and no two
+// operations of one are under way. SEEDS=n plays more, SEED=n begins elsewhere.
 func TestChaos(t *testing.T) {
 	from, n := uint64(1), uint64(3)
 	if v, err := strconv.ParseUint(os.Getenv("SEED"), 10, 64); err == nil {
@@ -101,7 +103,7 @@ func TestChaos(t *testing.T) {
 			t.Errorf("no request met with action %d", a)
 		}
 	}
-	for _, what := range []string{"crashes", "items refused", "rejections", "reads", "retries"} {
+	for _, what := range []string{"crashes", "items refused", "answers cut that refuse items", "rejections", "reads", "retries"} {
 		if stats[what] == 0 {
 			t.Errorf("no %s: the trial tries nothing", what)
 		}
@@ -144,7 +146,7 @@ func (c *chaos) history(rng *rand.Rand, partition int) (batches [][]change) {
 		for range 1 + rng.IntN(12) {
 			version += 1 + rng.Uint64N(3)
 			kind := rng.IntN(100)
-			batch = append(batch, change{key: partition*chaosKeys + rng.IntN(chaosKeys), version: version, gone: kind < 35, bad: kind >= 97})
+			batch = append(batch, change{key: partition*chaosKeys + rng.IntN(chaosKeys), version: version, gone: kind < 35, bad: kind >= 95})
 		}
 		batches = append(batches, batch)
 	}
@@ -192,6 +194,9 @@ func (c *chaos) live(ctx context.Context, rng *rand.Rand, requests int) {
 			break
 		}
 	}
+	if s != nil {
+		s.client = &unanswered{performer: s.client, c: c, of: map[string]bool{}}
+	}
 	var working sync.WaitGroup
 	for _, p := range c.parts {
 		chance := rand.New(rand.NewPCG(rng.Uint64(), 3))
@@ -217,34 +222,43 @@ func (c *chaos) work(ctx context.Context, s *Sink, p *chaosPart, chance *rand.Ra
 		for i := range batch {
 			records[i] = c.record(batch[i])
 		}
-		err := s.Write(ctx, records)
-		for err != nil && ctx.Err() == nil && !c.refused(batch, err) {
+		for !c.settled(batch, s.Write(ctx, records)) {
+			if ctx.Err() != nil {
+				return
+			}
 			c.count("retries")
 			_ = sleep(ctx, time.Millisecond, 0)
-			err = s.Write(ctx, records)
-		}
-		if ctx.Err() != nil && !c.refused(batch, err) && err != nil {
-			return
 		}
 		c.acknowledge(batch)
+		c.observe(context.Background())
 		if chance.IntN(3) == 0 || next == len(p.batches)-1 {
 			p.committed = next + 1
 		}
 	}
 }
 
-// refused reports whether err names records that are never taken, which may only
-// be those.
-func (c *chaos) refused(batch []change, err error) bool {
+// settled reports whether err says that a batch needs no further work: nil, or
+// the names of exactly those records that are never taken and that none of the
+// same document and batch replaced.
+func (c *chaos) settled(batch []change, err error) bool {
 	var rejected *sink.Rejected
-	if !errors.As(err, &rejected) {
+	if err != nil && !errors.As(err, &rejected) {
 		return false
 	}
-	for _, item := range rejected.Items {
-		c.count("rejections")
-		if !batch[item.Index].bad {
-			c.problem(fmt.Errorf("%+v was rejected: %w", batch[item.Index], item.Reason))
+	var got, want []int
+	if rejected != nil {
+		for _, item := range rejected.Items {
+			c.count("rejections")
+			got = append(got, item.Index)
 		}
+	}
+	for i, x := range batch {
+		if x.bad && !slices.ContainsFunc(batch[i+1:], func(later change) bool { return later.key == x.key && !later.bad }) {
+			want = append(want, i)
+		}
+	}
+	if slices.Sort(got); !slices.Equal(got, want) {
+		c.problem(fmt.Errorf("of %+v the records %v were rejected and not %v: %v", batch, got, want, err))
 	}
 	return true
 }
@@ -329,21 +343,25 @@ func (c *chaos) documents(ctx context.Context) (out []stored, err error) {
 // read looks at all documents again and again, as a reader would.
 func (c *chaos) read(ctx context.Context) {
 	for sleep(ctx, 20*time.Millisecond, 0) == nil {
-		c.mu.Lock()
-		life, before := c.life, make(map[int]change, len(c.atLeast))
-		for key, x := range c.atLeast {
-			before[key] = x
-		}
-		c.mu.Unlock()
-		found, err := c.documents(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		c.problem(err)
-		c.count("reads")
-		for key, d := range found {
-			c.look(life, key, before[key], d)
-		}
+		c.observe(ctx)
+	}
+}
+
+// observe looks at all documents once. It is also what follows on every batch
+// that was acknowledged: what one of the next batches writes could hide that
+// something of it is missing.
+func (c *chaos) observe(ctx context.Context) {
+	c.mu.Lock()
+	life, before := c.life, maps.Clone(c.atLeast)
+	c.mu.Unlock()
+	found, err := c.documents(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	c.problem(err)
+	c.count("reads")
+	for key, d := range found {
+		c.look(life, key, before[key], d)
 	}
 }
 
@@ -416,7 +434,15 @@ func (c *chaos) fault(rng *rand.Rand, r *faults.Request) faults.Fault {
 		status := []int{http.StatusTooManyRequests, http.StatusServiceUnavailable}[rng.IntN(2)]
 		return faults.Fault{Serve: func(w http.ResponseWriter, r *faults.Request, forward func(*faults.Request) (*faults.Answer, error)) {
 			c.count("items refused")
-			refuseItems(w, r, forward, status, func() bool { return rng.IntN(2) == 0 })
+			a := refuseItems(r, forward, status, func() bool { return rng.IntN(2) == 0 })
+			if rng.IntN(3) > 0 {
+				a.Write(w, r)
+				return
+			}
+			c.count("answers cut that refuse items")
+			w.Header().Set("Content-Length", strconv.Itoa(len(a.Body)))
+			_, _ = w.Write(a.Body[:rng.IntN(len(a.Body))])
+			panic(http.ErrAbortHandler)
 		}}
 	case bulk && !c.forgets && rng.IntN(6) == 0:
 		return faults.Fault{Before: time.Duration(200+rng.IntN(600)) * time.Millisecond, Late: true}
@@ -424,9 +450,9 @@ func (c *chaos) fault(rng *rand.Rand, r *faults.Request) faults.Fault {
 	return f
 }
 
-// refuseItems answers some items of a bulk with a status, and has the cluster do
+// refuseItems refuses some items of a bulk with a status, and has the cluster do
 // the others.
-func refuseItems(w http.ResponseWriter, r *faults.Request, forward func(*faults.Request) (*faults.Answer, error), status int, refuse func() bool) {
+func refuseItems(r *faults.Request, forward func(*faults.Request) (*faults.Answer, error), status int, refuse func() bool) *faults.Answer {
 	operations := operationsOf(r)
 	answers := make([]stdjson.RawMessage, len(operations))
 	var rest bytes.Buffer
@@ -458,8 +484,7 @@ func refuseItems(w http.ResponseWriter, r *faults.Request, forward func(*faults.
 	}
 	whole.Items = answers
 	body, _ := stdjson.Marshal(whole)
-	a := faults.Answer{Status: http.StatusOK, Header: http.Header{"X-Elastic-Product": {"Elasticsearch"}, "Content-Type": {"application/json"}}, Body: body}
-	a.Write(w, r)
+	return &faults.Answer{Status: http.StatusOK, Header: http.Header{"X-Elastic-Product": {"Elasticsearch"}, "Content-Type": {"application/json"}}, Body: body}
 }
 
 // operationsOf splits a bulk into its operations, each with its document.
@@ -488,4 +513,66 @@ func unzipped(r *faults.Request) []byte {
 		panic(err)
 	}
 	return text
+}
+
+// unanswered stands before a process's client and looks that no document has two
+// operations that are not answered, in one bulk or in two.
+type unanswered struct {
+	performer
+	c  *chaos
+	mu sync.Mutex
+	of map[string]bool
+}
+
+// Perform makes a request.
+func (u *unanswered) Perform(r *http.Request) (*http.Response, error) {
+	if r.URL.Path == "/_bulk" {
+		documents := documentsOf(r)
+		u.begin(documents)
+		defer u.end(documents)
+	}
+	return u.performer.Perform(r)
+}
+
+func (u *unanswered) begin(documents []string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, d := range documents {
+		if u.of[d] {
+			u.c.problem(fmt.Errorf("document %s has two operations that are not answered", d))
+		}
+		u.of[d] = true
+	}
+}
+
+func (u *unanswered) end(documents []string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, d := range documents {
+		delete(u.of, d)
+	}
+}
+
+// documentsOf are the ids of a bulk's operations.
+func documentsOf(r *http.Request) (ids []string) {
+	body, err := r.GetBody()
+	if err != nil {
+		panic(err)
+	}
+	text, err := io.ReadAll(body)
+	if err != nil {
+		panic(err)
+	}
+	for _, o := range operationsOf(&faults.Request{Request: r, Payload: text}) {
+		var action map[string]struct {
+			ID string `json:"_id"`
+		}
+		if err := stdjson.NewDecoder(bytes.NewReader(o)).Decode(&action); err != nil {
+			panic(err)
+		}
+		for _, of := range action {
+			ids = append(ids, of.ID)
+		}
+	}
+	return ids
 }
