@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/weir-cdc/weir/cmd/internal/elasticsearchsink"
 	"github.com/weir-cdc/weir/consumers"
+	"github.com/weir-cdc/weir/deploy/local/faults"
 	"github.com/weir-cdc/weir/deploy/local/servers"
 	"github.com/weir-cdc/weir/internal/admin"
 	"github.com/weir-cdc/weir/internal/service"
@@ -91,6 +93,12 @@ func (s search) put(t *testing.T, first, last, state int) {
 func (s search) documents(t *testing.T, index string) map[string]int {
 	t.Helper()
 	call(t.Context(), t, http.MethodPost, s.url+"/"+index+"/_refresh", "", nil)
+	return s.visible(t, index)
+}
+
+// visible are the states of what a search finds now, by id.
+func (s search) visible(t *testing.T, index string) map[string]int {
+	t.Helper()
 	var found struct {
 		Hits struct {
 			Hits []struct {
@@ -288,6 +296,103 @@ func (s search) neverBack(ctx context.Context, t *testing.T, n int) (looks int) 
 		}
 	}
 	return looks
+}
+
+// gate is where a request waits until the test lets it go on.
+type gate struct{ come, open chan struct{} }
+
+func newGate() gate { return gate{make(chan struct{}), make(chan struct{})} }
+
+// pass is what a request does, unless the test has ended.
+func (g gate) pass(ctx context.Context) {
+	select {
+	case g.come <- struct{}{}:
+	case <-ctx.Done():
+		return
+	}
+	select {
+	case <-g.open:
+	case <-ctx.Done():
+	}
+}
+
+// TestRebuildMovesAliasesWhenNowhereBehind: the old indexes get rows in the
+// moment in which the new ones had caught up, and the writes of the rebuild do
+// not come through. The aliases move when these are there, can be searched, and
+// the old indexes can get no more.
+func TestRebuildMovesAliasesWhenNowhereBehind(t *testing.T) {
+	s := newSearch(t)
+	old, next := s.url+"/"+s.topic+"-g1", s.url+"/"+s.topic+"-g2"
+	s.put(t, 1, 100, 1)
+	s.start(t).caughtUp(t, s.group(), 100)
+	hold, move, bulks := newGate(), newGate(), make(chan struct{})
+	var slow atomic.Bool
+	proxy := faults.NewHTTP(s.url, func(r *faults.Request) faults.Fault {
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/_block/write"):
+			hold.pass(t.Context())
+		case r.URL.Path == "/_aliases":
+			move.pass(t.Context())
+		case r.URL.Path == "/_bulk" && slow.Load():
+			select {
+			case <-bulks:
+			case <-t.Context().Done():
+			}
+		}
+		return faults.Fault{}
+	})
+	defer proxy.Close()
+	var out, errs text
+	done := make(chan int, 1)
+	go func() {
+		done <- run(t.Context(), []string{"rebuild", "elasticsearch", "-c", s.file, "--set", "connection.url=" + proxy.URL}, nil, strings.NewReader(""), &out, &errs)
+	}()
+	came := func(what string, g gate) {
+		t.Helper()
+		select {
+		case <-g.come:
+		case code := <-done:
+			t.Fatalf("the rebuild ended with %d before it %s: %s %s", code, what, &out, &errs)
+		}
+	}
+
+	came("held the old index", hold)
+	slow.Store(true)
+	s.put(t, 1, 100, 2)
+	waitFor(t, "the old index", func() bool { return cmp.Equal(s.documents(t, s.topic), states(1, 100, 2)) })
+	if status := call(t.Context(), t, http.MethodPut, next+"/_settings", `{"index.refresh_interval": "-1"}`, nil); status != http.StatusOK {
+		t.Fatal(status)
+	}
+	lines := strings.Count(out.String(), "\n")
+	close(hold.open)
+	early := false
+	waitFor(t, "the rebuild to look how far it is", func() bool { // and to find that it is not there
+		select {
+		case <-move.come:
+			early = true
+		default:
+		}
+		return early || strings.Count(out.String(), "\n") > lines
+	})
+	close(bulks)
+	if early {
+		t.Error("the aliases move while rows that readers have seen are missing in the new index")
+	} else {
+		came("moved the aliases", move)
+	}
+	if got, want := s.visible(t, s.topic+"-g2"), states(1, 100, 2); !cmp.Equal(got, want) {
+		t.Errorf("the aliases move to an index that is behind: %s", cmp.Diff(want, got))
+	}
+	if status := call(t.Context(), t, http.MethodPut, old+"/_doc/late", `{"id": 1, "state": 3}`, nil); status != http.StatusForbidden {
+		t.Errorf("the old index can be written to while the aliases move: %d", status)
+	}
+	close(move.open)
+	if code := <-done; code != service.ExitOK {
+		t.Fatalf("%d %s %s", code, &out, &errs)
+	}
+	if got, want := s.documents(t, s.topic), states(1, 100, 2); !cmp.Equal(got, want) {
+		t.Error(cmp.Diff(want, got))
+	}
 }
 
 func TestRebuildIsStoppedAndResumed(t *testing.T) {
