@@ -113,4 +113,7 @@ const processBytes = 64 << 20
 // Memory is about how many bytes the runtime has at most: what is read ahead,
 // and once more what the sink makes of the batches at hand and the answers of
 // the brokers as they come.
-func (r *Runner) Memory() int64 { return processBytes + 2*r.config.BufferBytes }
+func (c *Config) Memory() int64 { return processBytes + 2*c.BufferBytes }
+
+// Memory is that of its configuration.
+func (r *Runner) Memory() int64 { return r.config.Memory() }

@@ -196,6 +196,13 @@ func (s *stage) within(c *processes.Component, ahead, open int) {
 	took, err := c.PeakRSS()
 	must(s.t, err)
 	may := int64(128<<20 + 2*ahead<<20 + open<<20*3/2)
+	all, err := c.Metrics(s.t.Context())
+	must(s.t, err)
+	// Without the limit a load of large rows may stay below all the same, and one
+	// of small rows at full speed takes twice as much.
+	if limit := all["go_gc_gomemlimit_bytes"]; limit == 0 || limit > float64(may) {
+		s.t.Errorf("the soft limit of %s is %.0f MiB, more than the %d MiB that it may take", c.Name, limit/(1<<20), may>>20)
+	}
 	s.t.Logf("%s took %d MiB of %d MiB", c.Name, took>>20, may>>20)
 	if took > may {
 		s.t.Errorf("%s took %d MiB and may take %d MiB", c.Name, took>>20, may>>20)

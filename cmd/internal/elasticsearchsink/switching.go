@@ -65,6 +65,13 @@ func (s *switching) Run(ctx context.Context) error {
 	}
 }
 
+// Memory is that of one generation: the next one begins when the one before has
+// ended.
+func (s *switching) Memory() int64 {
+	runtime := s.settings.Kafka()
+	return runtime.Memory()
+}
+
 // generation runs the live generation until ctx ends or another one is live,
 // which is no error.
 func (s *switching) generation(ctx context.Context) error {
