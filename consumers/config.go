@@ -66,7 +66,10 @@ var override = config.Table{Properties: []config.Property{
 	{Name: "heartbeat.interval.ms", Type: config.Millis, Default: "3000", Min: 1, Max: 1 << 31},
 	{Name: "max.poll.interval.ms", Type: config.Millis, Default: "60000", Min: 1, Max: 1 << 31},
 	{Name: "fetch.max.bytes", Type: config.Bytes, Default: "16777216", Min: 1024, Max: 1<<31 - 1},
-	{Name: "max.partition.fetch.bytes", Type: config.Bytes, Default: "1048576", Min: 1024, Max: 1<<31 - 1},
+	// Compressed: four times as much or more comes of it, which is to stay below a
+	// partition's share of fetch.buffer.bytes. With Kafka's 1 MiB more was in use
+	// than the soft limit of memory, and collecting garbage took most of the CPU.
+	{Name: "max.partition.fetch.bytes", Type: config.Bytes, Default: "131072", Min: 1024, Max: 1<<31 - 1},
 	{Name: "fetch.min.bytes", Type: config.Bytes, Default: "1", Min: 1, Max: 1<<31 - 1},
 	{Name: "fetch.max.wait.ms", Type: config.Millis, Default: "500", Min: 1, Max: 1 << 31},
 	{Name: "max.poll.records", Inert: "batches are bounded by the sink's own properties"},
