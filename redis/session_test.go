@@ -160,7 +160,7 @@ func TestUnknownScriptOnAMovingSlot(t *testing.T) {
 		}
 	}
 	host, port, _ := strings.Cut(nodes[1].Address, ":")
-	for _, key := range []string{"2", string(appendVersionKey(nil, []byte("2"), 0))} {
+	for _, key := range []string{"2", string(appendVersionKey(nil, []byte("2"), 0, slot))} {
 		if err := from.Do(t.Context(), "MIGRATE", host, port, key, 0, 60_000).Err(); err != nil {
 			t.Fatal(err)
 		}

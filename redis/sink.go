@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strings"
 	"sync"
 	"time"
 
@@ -37,17 +36,21 @@ type Sink struct {
 	domains map[claim]string
 }
 
+// writeBuffer is how many bytes of a pipeline are sent at a time, for each
+// connection.
+const writeBuffer = 128 << 10
+
 // New makes a sink; it connects when it is first used.
 func New(c Config, log *zap.Logger, registry prometheus.Registerer) *Sink {
 	options := &redis.UniversalOptions{
 		Addrs: c.Hosts, Username: c.User, Password: c.Password.Reveal(), DB: c.DB, TLSConfig: c.TLS, IsClusterMode: c.Cluster,
 		PoolSize: c.Pool, ReadTimeout: c.Timeout, WriteTimeout: c.Timeout, ContextTimeoutEnabled: true,
-		MaxRetries: 3, DisableIdentity: true,
+		MaxRetries: 3, DisableIdentity: true, WriteBufferSize: writeBuffer,
 	}
 	return &Sink{
 		config: c, client: redis.NewUniversalClient(options), log: log, metrics: newMetrics(registry), domains: map[claim]string{}, lookout: newLookout(),
 		batches: sync.Pool{New: func() any {
-			return &batch{newest: map[string]int{}, documents: map[*cdc.Schema]*json.Document{}}
+			return &batch{documents: map[*cdc.Schema]*json.Document{}}
 		}},
 	}
 }
@@ -63,44 +66,64 @@ func (s *Sink) Check(ctx context.Context) error {
 	return nil
 }
 
-// batch is the memory of one call of Write.
+// batch is the memory of one call of Write. All of it is used again.
 type batch struct {
-	text       []byte
+	text       []byte // of all items
 	items      []item
-	newest     map[string]int // key → index in items
+	spans      []span // texts of items
+	newest     index  // of items, by key
+	calls      []call
 	rejections []sink.Rejection
 	// whole says that a server does not know the script, so that it is sent with
 	// the call: also a master that has none of its slots yet is asked (ASK).
 	whole     bool
 	documents map[*cdc.Schema]*json.Document
+
+	route, prefix string // of the record before
+	topic, domain string // of the record before, if it was admitted
+	coalesced     int
 }
+
+// span is a part of batch.text.
+type span struct{ from, to int }
+
+func (b *batch) bytes(s span) []byte { return b.text[s.from:s.to] }
+
+// since is what text got from an index on.
+func (b *batch) since(from int) span { return span{from, len(b.text)} }
 
 // item is the newest that a batch says about one key.
 type item struct {
-	record     int
-	guard, key []byte
-	topic      string
-	version    [19]byte
-	slot       int
-	delete     bool
-	texts      [][]byte // the document, or fields and values
-	done       bool
+	record              int
+	guard, key, version span
+	topic               string
+	slot                int
+	delete              bool
+	texts               [2]int // from and to in spans: the document, or fields and values
+	done                bool
+}
+
+// reset empties the batch.
+func (b *batch) reset() {
+	b.text, b.items, b.spans, b.rejections, b.whole, b.coalesced = b.text[:0], b.items[:0], b.spans[:0], nil, false, 0
+	b.route, b.prefix, b.topic, b.domain = "", "", "", ""
+	b.newest.reset()
 }
 
 // Write makes the batch durable, as sink.Writer says.
 func (s *Sink) Write(ctx context.Context, records []*cdc.Record) error {
 	b := s.batches.Get().(*batch)
 	defer s.batches.Put(b)
-	b.text, b.items, b.rejections, b.whole = b.text[:0], b.items[:0], nil, false
-	clear(b.newest)
+	b.reset()
 	for i, r := range records {
-		if err := s.admit(ctx, s.prefixOf(r.Route), r.Topic, r.Domain); err != nil {
+		if err := s.enter(ctx, b, i, r); err != nil {
 			return err
 		}
 		if err := s.add(b, i, r); err != nil {
 			s.reject(b, i, err)
 		}
 	}
+	s.metrics.coalesced.Add(float64(b.coalesced))
 	if err := s.flush(ctx, b); err != nil {
 		return err
 	}
@@ -110,54 +133,73 @@ func (s *Sink) Write(ctx context.Context, records []*cdc.Record) error {
 	return nil
 }
 
+// enter finds the prefix of a record and checks that its version can be compared
+// with those under it. Most records are of the topic of the one before.
+func (s *Sink) enter(ctx context.Context, b *batch, i int, r *cdc.Record) error {
+	if i > 0 && r.Route == b.route && r.Topic == b.topic && r.Domain == b.domain {
+		return nil
+	}
+	prefix := s.prefixOf(r.Route)
+	if err := s.admit(ctx, prefix, r.Topic, r.Domain); err != nil {
+		return err
+	}
+	b.route, b.prefix, b.topic, b.domain = r.Route, prefix, r.Topic, r.Domain
+	return nil
+}
+
 func (s *Sink) reject(b *batch, i int, reason error) {
-	s.metrics.records.WithLabelValues("rejected").Inc()
+	s.metrics.rejected.Inc()
 	b.rejections = append(b.rejections, sink.Rejection{Index: i, Reason: reason})
 }
 
 // add appends the item of a record, in place of an older one of the same key.
 func (s *Sink) add(b *batch, i int, r *cdc.Record) error {
 	x := item{record: i, topic: r.Topic, delete: r.Deleted || r.Tombstone || r.Value == nil}
-	prefix := s.prefixOf(r.Route)
 	from := len(b.text)
-	b.text = append(b.text, prefix...)
+	b.text = append(b.text, b.prefix...)
 	var err error
 	if b.text, err = s.appendKey(b.text, r); err != nil {
 		b.text = b.text[:from]
 		return err
 	}
-	x.key = b.text[from:len(b.text):len(b.text)]
-	appendVersion(&x.version, r.Version)
-	if at, ok := b.newest[string(x.key)]; ok && bytes.Compare(b.items[at].version[:], x.version[:]) > 0 {
-		s.metrics.records.WithLabelValues("coalesced").Inc()
+	x.key = b.since(from)
+	from = len(b.text)
+	b.text = appendVersion(b.text, r.Version)
+	x.version = b.since(from)
+	at, known := b.newest.find(b, b.bytes(x.key))
+	if known && bytes.Compare(b.bytes(b.items[at].version), b.bytes(x.version)) > 0 {
+		b.coalesced++
 		return nil
 	}
+	x.texts = [2]int{len(b.spans), len(b.spans)}
 	if !x.delete {
 		if err := s.fill(b, &x, r.Value); err != nil {
 			return err
 		}
 	}
-	x.slot = slotOf(x.key)
+	x.slot = slotOf(b.bytes(x.key))
 	from = len(b.text)
-	b.text = appendVersionKey(b.text, x.key, len(prefix))
-	x.guard = b.text[from:len(b.text):len(b.text)]
-	if at, ok := b.newest[string(x.key)]; ok {
-		s.metrics.records.WithLabelValues("coalesced").Inc()
+	b.text = appendVersionKey(b.text, b.bytes(x.key), len(b.prefix), x.slot)
+	x.guard = b.since(from)
+	if known {
+		b.coalesced++
 		b.items[at] = x
 		return nil
 	}
-	b.newest[string(x.key)] = len(b.items)
+	b.newest.add(b, len(b.items), b.bytes(x.key))
 	b.items = append(b.items, x)
 	return nil
 }
 
 // appendVersion writes a version as 19 digits, so that the order of texts is
 // that of versions.
-func appendVersion(dst *[19]byte, v uint64) {
-	for i := len(dst) - 1; i >= 0; i-- {
-		dst[i] = byte('0' + v%10)
+func appendVersion(dst []byte, v uint64) []byte {
+	var digits [19]byte
+	for i := len(digits) - 1; i >= 0; i-- {
+		digits[i] = byte('0' + v%10)
 		v /= 10
 	}
+	return append(dst, digits[:]...)
 }
 
 // fill gives x the document of row, or its fields.
@@ -173,7 +215,8 @@ func (s *Sink) fill(b *batch, x *item, row *cdc.Row) error {
 		}
 		from := len(b.text)
 		b.text = d.Append(b.text, row)
-		x.texts = [][]byte{b.text[from:len(b.text):len(b.text)]}
+		b.spans = append(b.spans, b.since(from))
+		x.texts[1] = len(b.spans)
 		return nil
 	}
 	for i := range row.Values {
@@ -182,10 +225,13 @@ func (s *Sink) fill(b *batch, x *item, row *cdc.Row) error {
 		}
 		f := &row.Schema.Fields[i]
 		from := len(b.text)
+		b.text = append(b.text, f.Name...)
+		b.spans = append(b.spans, b.since(from))
+		from = len(b.text)
 		b.text = json.AppendText(b.text, f, &row.Values[i])
-		x.texts = append(x.texts, []byte(f.Name), b.text[from:len(b.text):len(b.text)])
+		b.spans = append(b.spans, b.since(from))
 	}
-	if len(x.texts) == 0 {
+	if x.texts[1] = len(b.spans); x.texts[0] == x.texts[1] {
 		return errors.New("every field of the record is NULL, and Redis has no empty hashes")
 	}
 	return nil
@@ -228,127 +274,6 @@ func (b *batch) open() (n int) {
 	return n
 }
 
-// callSize is how many records one call of the script has, at most: a call keeps
-// the server from everything else.
-const callSize = 64
-
-// call is one call of the script.
-type call struct {
-	items   []int
-	command *redis.Cmd
-}
-
-// round sends open items, as many as one pipeline has, and returns the reason of
-// one that is still open.
-func (s *Sink) round(ctx context.Context, b *batch) (reason error) {
-	calls := s.calls(b)
-	if len(calls) == 0 {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, s.config.Timeout)
-	defer cancel()
-	start := time.Now()
-	pipe := s.client.Pipeline()
-	for i := range calls {
-		keys, args := s.keys(b, calls[i].items), s.arguments(b, calls[i].items)
-		if b.whole {
-			calls[i].command = pipe.Eval(ctx, guard, keys, args...)
-		} else {
-			calls[i].command = pipe.EvalSha(ctx, guardSHA, keys, args...)
-		}
-	}
-	_, _ = pipe.Exec(ctx) // each command's own error is looked at
-	s.metrics.pipelines.Inc()
-	s.metrics.seconds.Observe(time.Since(start).Seconds())
-	b.whole = false
-	for i := range calls {
-		if err := s.settle(b, &calls[i]); err != nil {
-			b.whole = b.whole || isUnknownScript(err)
-			reason = err
-			s.metrics.retried.Inc()
-		}
-	}
-	return reason
-}
-
-// calls groups the first open items: by slot on a cluster, in the order of the
-// batch.
-func (s *Sink) calls(b *batch) []call {
-	var calls []call
-	current := map[int]int{} // slot → index in calls
-	left := s.config.BatchSize
-	for i := range b.items {
-		if b.items[i].done {
-			continue
-		}
-		if left--; left < 0 {
-			break
-		}
-		slot := 0
-		if s.config.Cluster {
-			slot = b.items[i].slot
-		}
-		at, ok := current[slot]
-		if !ok || len(calls[at].items) >= callSize {
-			at = len(calls)
-			current[slot] = at
-			calls = append(calls, call{})
-		}
-		calls[at].items = append(calls[at].items, i)
-	}
-	return calls
-}
-
-func (s *Sink) keys(b *batch, items []int) []string {
-	keys := make([]string, 0, 2*len(items))
-	for _, i := range items {
-		keys = append(keys, string(b.items[i].guard), string(b.items[i].key))
-	}
-	return keys
-}
-
-func (s *Sink) arguments(b *batch, items []int) []any {
-	form := "s"
-	if s.config.Hash {
-		form = "h"
-	}
-	args := append(make([]any, 0, 3+4*len(items)), form, s.config.TTL.Milliseconds(), s.config.Retention.Milliseconds())
-	for _, i := range items {
-		x := &b.items[i]
-		args = append(args, x.topic, x.version[:], len(x.texts))
-		for _, text := range x.texts {
-			args = append(args, text)
-		}
-	}
-	return args
-}
-
-// settle takes the answers of one call.
-func (s *Sink) settle(b *batch, c *call) error {
-	answers, err := c.command.Int64Slice()
-	if err != nil {
-		return err
-	}
-	if len(answers) != len(c.items) {
-		return fmt.Errorf("the script answered for %d of %d keys", len(answers), len(c.items))
-	}
-	for k, i := range c.items {
-		x := &b.items[i]
-		x.done = true
-		switch answers[k] {
-		case answerForeign:
-			s.reject(b, x.record, fmt.Errorf("the key %s belongs to another topic: two topics under one cache.prefix have this key; give each its own, for example with ${topic}", x.key))
-		case answerStale:
-			s.metrics.records.WithLabelValues("stale").Inc()
-		case answerUnguarded:
-			s.metrics.records.WithLabelValues("unguarded").Inc()
-		default:
-			s.metrics.records.WithLabelValues("written").Inc()
-		}
-	}
-	return nil
-}
-
 // wait waits until enough replicas have what was written before. WAIT counts
 // from its connection's last command, which therefore is one on the same
 // connection; the server's replication offset then covers every connection's
@@ -377,8 +302,4 @@ func (s *Sink) wait(ctx context.Context) error {
 		return fmt.Errorf("waiting for replicas: %w", err)
 	}
 	return nil
-}
-
-func isUnknownScript(err error) bool {
-	return err != nil && strings.HasPrefix(err.Error(), "NOSCRIPT")
 }

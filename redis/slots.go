@@ -59,11 +59,11 @@ var tags = sync.OnceValue(func() *[slots]string {
 })
 
 // appendVersionKey appends the name of the key that has the version of key,
-// which begins with prefix: <prefix>weir:v:{tag}:<rest>. It lives in the slot of
+// which begins with prefix and has a slot: <prefix>weir:v:{tag}:<rest>. It lives in the slot of
 // its key, and begins as it does, so that an ACL that allows ~prefix* allows
 // both.
-func appendVersionKey(dst, key []byte, prefix int) []byte {
+func appendVersionKey(dst, key []byte, prefix, slot int) []byte {
 	dst = append(dst, key[:prefix]...)
-	dst = append(append(dst, "weir:v:{"...), tags()[slotOf(key)]...)
+	dst = append(append(dst, "weir:v:{"...), tags()[slot]...)
 	return append(append(dst, "}:"...), key[prefix:]...)
 }
