@@ -143,6 +143,20 @@ func TestStaleWrites(t *testing.T) {
 	}
 }
 
+// TestNewestOfABatch: of the records that one batch has of a key the newest is
+// written, wherever it stands.
+func TestNewestOfABatch(t *testing.T) {
+	address := servers.Redis(t)
+	prefix := servers.Unique(t, "newest") + ":"
+	s, c := open(t, address, map[string]string{"cache.prefix": prefix}), raw(t, address)
+	mustWrite(t, s, row(1, 2, "new", 1), row(1, 1, "old", 1), row(2, 4, "old", 1), row(2, 5, "new", 1), gone(3, 7), row(3, 6, "old", 1))
+	for key, want := range map[string]string{"1": "new", "2": "new", "3": ""} {
+		if got := city(t, c, "string", prefix+key); got != want {
+			t.Errorf("key %s is %q, want %q", key, got, want)
+		}
+	}
+}
+
 // TestVersionOutlivesItsValue: what has expired does not come back by an older
 // record.
 func TestVersionOutlivesItsValue(t *testing.T) {
