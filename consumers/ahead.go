@@ -107,13 +107,15 @@ func (a *ahead) throttleAll() {
 	}
 }
 
-// processBytes is about what a process takes that reads nothing.
-const processBytes = 64 << 20
+// processBytes is what a process takes that reads nothing, about a third of it,
+// and room for garbage: where there is little, most CPU time goes into collecting
+// it.
+const processBytes = 96 << 20
 
 // Memory is about how many bytes the runtime has at most: what is read ahead,
-// and once more what the sink makes of the batches at hand and the answers of
-// the brokers as they come.
-func (c *Config) Memory() int64 { return processBytes + 2*c.BufferBytes }
+// once more what the sink makes of the batches at hand and the answers of the
+// brokers as they come, and once more what is garbage already.
+func (c *Config) Memory() int64 { return processBytes + 3*c.BufferBytes }
 
 // Memory is that of its configuration.
 func (r *Runner) Memory() int64 { return r.config.Memory() }

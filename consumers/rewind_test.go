@@ -31,6 +31,7 @@ type forgetful struct {
 	life    int // of the target: another one after each loss
 	empty   bool
 	broken  bool // answers nobody that asks which life it is
+	refuses bool // takes nothing of its new life
 	rows    map[string]row
 	written []written
 	low     map[string]int64 // the lowest offset that each life was given, by life and partition
@@ -112,6 +113,10 @@ func (v *visit) Memory() (string, time.Time) { return v.life, v.sound }
 func (v *visit) Write(ctx context.Context, batch []*cdc.Record) error {
 	s := v.target
 	s.mu.Lock()
+	if s.refuses && v.life == fmt.Sprint("life ", s.life) {
+		s.mu.Unlock()
+		return errTarget
+	}
 	for _, r := range batch {
 		at := fmt.Sprintf("%d %s-%d", s.life, r.Topic, r.Partition)
 		if low, ok := s.low[at]; !ok || r.Offset < low {
@@ -266,6 +271,66 @@ func TestALossIsKnownToTheGroupBeforeItIsMended(t *testing.T) {
 	if got := s.get(`{"id":7}`).text; got == "" {
 		t.Error("what was lost was not written again")
 	}
+}
+
+// TestGoingBackIsCommitted before anything is written again: the lower offset,
+// what the target is now, and a trail that begins there.
+func TestGoingBackIsCommitted(t *testing.T) {
+	_, addr := fake(t, "t")
+	cl := connect(t, addr)
+	s := newForgetful(time.Hour)
+	r := setup{addr: addr, writer: s, properties: map[string]string{"topics": "t"}}.build(t)
+	start(t, r)
+	for i := range 20 {
+		produce(t, cl, flat("t", 1, i, i))
+	}
+	caughtUp(t, r, 3)
+	s.mu.Lock()
+	s.refuses = true
+	s.mu.Unlock()
+	failed := time.Now()
+	s.fail()
+	eventually(t, func() error {
+		at, _ := committedOffsets(t, cl, "weir-test").Lookup("t", 1)
+		m, _, err := parseMark(at.Metadata)
+		if err != nil || at.At != 0 || m.memory != "life 1" || len(m.trail) != 1 || m.trail[0].offset != 0 || m.trail[0].at.Before(failed) {
+			return fmt.Errorf("committed %d with %q: %v", at.At, at.Metadata, err)
+		}
+		return nil
+	})
+}
+
+// TestEverythingWithinTheReachIsWrittenAgain, also where the trail has moments in
+// between.
+func TestEverythingWithinTheReachIsWrittenAgain(t *testing.T) {
+	_, addr := fake(t, "t")
+	cl := connect(t, addr)
+	s := newForgetful(10 * time.Second)
+	r := setup{addr: addr, writer: s, properties: map[string]string{"topics": "t"}}.build(t)
+	start(t, r)
+	for i := range 10 {
+		produce(t, cl, flat("t", 1, i, i))
+	}
+	caughtUp(t, r, 3)
+	eventually(t, func() error { // one that comes later, and another place for it
+		produce(t, cl, flat("t", 1, 10, 1))
+		at, _ := committedOffsets(t, cl, "weir-test").Lookup("t", 1)
+		m, _, err := parseMark(at.Metadata)
+		if err == nil && len(m.trail) < 2 {
+			err = fmt.Errorf("the trail is %v", m.trail)
+		}
+		return err
+	})
+	caughtUp(t, r, 3)
+	s.fail()
+	eventually(t, func() error {
+		for i := range 10 {
+			if got, want := s.get(fmt.Sprintf(`{"id":%d}`, i)).text, fmt.Sprintf(`{"id":%d,"n":%d}`, i, i); got != want {
+				return fmt.Errorf("id %d is %q, want %q: %s", i, got, want, describe(r))
+			}
+		}
+		return nil
+	})
 }
 
 // TestAnEmptiedTargetStops its partitions with what to do.

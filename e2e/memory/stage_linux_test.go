@@ -195,7 +195,7 @@ func (s *stage) within(c *processes.Component, ahead, open int) {
 	s.t.Helper()
 	took, err := c.PeakRSS()
 	must(s.t, err)
-	may := int64(128<<20 + 2*ahead<<20 + open<<20*3/2)
+	may := int64(128<<20 + 3*ahead<<20 + open<<20*3/2)
 	all, err := c.Metrics(s.t.Context())
 	must(s.t, err)
 	// Without the limit a load of large rows may stay below all the same, and one
