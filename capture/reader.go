@@ -189,7 +189,7 @@ func (c *chunkReader) readWhole(ctx context.Context, w *window) error {
 func (n *snapshot) fix(w *window, chunk Chunk) (<-chan bool, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if w.phase == windowDead || w.void {
+	if w.phase == windowDead || w.void || n.isBehindDue(w) {
 		return nil, errRetry
 	}
 	w.chunk, w.phase = chunk, windowFixed

@@ -240,7 +240,34 @@ func (n *snapshot) again(w *window) {
 		n.pool = append(n.pool, w.rows)
 	}
 	w.phase, w.claimed, w.rows, w.void = windowDue, false, nil, false
+	n.giveWay(w)
 	n.cond.Broadcast()
+}
+
+// giveWay ends the waiting of whole reads behind a window that is due: their
+// verdict comes when it is published, and every reader may be in one of them.
+// The mutex is held.
+func (n *snapshot) giveWay(w *window) {
+	for _, o := range n.queue[slices.Index(n.queue, w)+1:] {
+		if o.phase == windowFixed {
+			o.verdict <- false
+			o.phase = windowOpen // its reader makes it due again
+		}
+	}
+}
+
+// isBehindDue reports whether a window in front of w waits for a reader. The
+// mutex is held.
+func (n *snapshot) isBehindDue(w *window) bool {
+	for _, o := range n.queue {
+		if o == w {
+			break
+		}
+		if o.phase == windowDue && !o.claimed {
+			return true
+		}
+	}
+	return false
 }
 
 // retry has a window read once more after its reader failed.

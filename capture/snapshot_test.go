@@ -263,6 +263,52 @@ func TestSnapshotAndDDL(t *testing.T) {
 	}
 }
 
+// A table that is read in one piece waits, when its view is fixed, for the stream
+// to publish what is in front of it. If that has to be read again there may be
+// no other reader: the whole read gives way.
+func TestWholeReadGivesWay(t *testing.T) {
+	_, at := broker(t)
+	db := newFakeDB(newFakeTable("way", "a", true), newFakeTable("way", "k", false))
+	db.fill("a", 5)
+	db.fill("k", 5)
+	wider := newFakeTable("way", "a", true, fieldExtra)
+	const steps = 150
+	var began sync.Once
+	var reported, fixedAt int
+	db.hook = func(step, table string) {
+		switch {
+		case step == "read" && table == "a":
+			began.Do(func() { // the stream has a long way to where the chunk was read
+				for range steps {
+					db.write(func(tx *fakeTx) { tx.put("a", 1, "on the way") })
+				}
+				db.redefine("ALTER TABLE a ADD extra", map[string]*Table{"db.a": wider})
+			})
+		case step == "whole-high":
+			db.mu.Lock()
+			fixedAt = max(fixedAt, reported)
+			db.mu.Unlock()
+		}
+	}
+	db.slow = func() {
+		db.mu.Lock()
+		reported++
+		db.mu.Unlock()
+		time.Sleep(3 * time.Millisecond)
+	}
+	r := launch(t, newConfig(t, at, "way", "snapshot.max.threads", "1"), db.open)
+	r.reached(t, db)
+	sameRows(t, state(t, readEvents(t, at, "way.db.a")), db.rows("a"))
+	if n := len(readEvents(t, at, "way.db.k")); n != 5 {
+		t.Errorf("%d rows of 5 of the table without a key", n)
+	}
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if fixedAt == 0 {
+		t.Error("no table was read in one piece beside the other")
+	}
+}
+
 // A table whose keys get another order while it is read, by another collation,
 // is read from its start: what is behind a key is not what was behind it.
 func TestSnapshotAndOrderOfKeys(t *testing.T) {
