@@ -294,7 +294,7 @@ func TestGoingBackIsCommitted(t *testing.T) {
 		at, _ := committedOffsets(t, cl, "weir-test").Lookup("t", 1)
 		m, _, err := parseMark(at.Metadata)
 		if err != nil || at.At != 0 || m.memory != "life 1" || len(m.trail) != 1 || m.trail[0].offset != 0 || m.trail[0].at.Before(failed) {
-			return fmt.Errorf("committed %d with %q: %v", at.At, at.Metadata, err)
+			return fmt.Errorf("committed %d with %q: %s", at.At, at.Metadata, fmt.Sprint(err))
 		}
 		return nil
 	})

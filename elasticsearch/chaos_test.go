@@ -258,7 +258,7 @@ func (c *chaos) settled(batch []change, err error) bool {
 		}
 	}
 	if slices.Sort(got); !slices.Equal(got, want) {
-		c.problem(fmt.Errorf("of %+v the records %v were rejected and not %v: %v", batch, got, want, err))
+		c.problem(fmt.Errorf("of %+v the records %v were rejected and not %v: %s", batch, got, want, fmt.Sprint(err)))
 	}
 	return true
 }

@@ -16,7 +16,6 @@ const callSize = 64
 
 // call is one call of the script. Its memory is used again.
 type call struct {
-	slot  int
 	items []int
 	// args are the command's. Most of them point into texts and counts, since an
 	// argument that is not a pointer takes memory of its own.
