@@ -2,6 +2,7 @@ package lake
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -271,6 +272,41 @@ func TestRoutesAndFoldersAreApart(t *testing.T) {
 	}
 	if got := filesOf(t, l); !slices.Equal(got, want) {
 		t.Errorf("files %v, want %v", got, want)
+	}
+}
+
+// commitsOf is a store that notes which files became visible, in order.
+type commitsOf struct {
+	store
+	names *[]string
+}
+
+func (c commitsOf) upload(name string) upload {
+	return notedCommit{c.store.upload(name), name, c.names}
+}
+
+type notedCommit struct {
+	upload
+	name  string
+	names *[]string
+}
+
+func (n notedCommit) commit(ctx context.Context, rest []byte, keep bool) error {
+	*n.names = append(*n.names, n.name)
+	return n.upload.commit(ctx, rest, keep)
+}
+
+// TestTheFirstFileOfAFolderAppearsLast: whoever renders the range again and finds
+// it keeps all of them.
+func TestTheFirstFileOfAFolderAppearsLast(t *testing.T) {
+	l := newLake(t)
+	var names []string
+	l.store = commitsOf{l.store, &names}
+	number, word, blob := schema("t", field("a", cdc.Int64)), schema("t", field("a", cdc.Text)), schema("t", field("a", cdc.Binary))
+	render(t, l, 5, 8, recordAt(5, rowOf(number, cdc.Int(1))), recordAt(6, rowOf(word, str("x"))), recordAt(7, rowOf(blob, cdc.Bytes([]byte{1}))))
+	base := "topics/shop.orders/partition=3/shop.orders+3+0000000005+abcdef01"
+	if want := []string{base + "+s2.snappy.parquet", base + "+s1.snappy.parquet", base + ".snappy.parquet"}; !slices.Equal(names, want) {
+		t.Errorf("published %v, want %v", names, want)
 	}
 }
 
