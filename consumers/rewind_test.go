@@ -82,6 +82,20 @@ func (s *forgetful) get(key string) row {
 	return s.rows[key]
 }
 
+// awaitRows waits until the target has the keys below n, each from the write of the
+// number first and on.
+func awaitRows(t *testing.T, s *forgetful, r *Runner, n, first int) {
+	t.Helper()
+	eventually(t, func() error {
+		for i := range n {
+			if got, want := s.get(fmt.Sprintf(`{"id":%d}`, i)).text, fmt.Sprintf(`{"id":%d,"n":%d}`, i, first+i); got != want {
+				return fmt.Errorf("id %d is %q, want %q: %s", i, got, want, describe(r))
+			}
+		}
+		return nil
+	})
+}
+
 var errEmptied = errors.New("all of it is gone")
 
 func (s *forgetful) Resume(_ context.Context, memory string) (sink.Session, *sink.Lost, error) {
@@ -190,14 +204,7 @@ func TestWhatATargetLostIsWrittenAgain(t *testing.T) {
 			if c.when == "write" {
 				produce(t, cl, old(100, 1))
 			}
-			eventually(t, func() error {
-				for i := range 20 {
-					if got, want := s.get(fmt.Sprintf(`{"id":%d}`, i)).text, fmt.Sprintf(`{"id":%d,"n":%d}`, i, 20+i); got != want {
-						return fmt.Errorf("id %d is %q, want %q: %s", i, got, want, describe(r))
-					}
-				}
-				return nil
-			})
+			awaitRows(t, s, r, 20, 20)
 			caughtUp(t, r, 3)
 			if p := r.Status().Problem; p != nil {
 				t.Errorf("the problem stays: %v", p.Text)
@@ -323,14 +330,7 @@ func TestEverythingWithinTheReachIsWrittenAgain(t *testing.T) {
 	})
 	caughtUp(t, r, 3)
 	s.fail()
-	eventually(t, func() error {
-		for i := range 10 {
-			if got, want := s.get(fmt.Sprintf(`{"id":%d}`, i)).text, fmt.Sprintf(`{"id":%d,"n":%d}`, i, i); got != want {
-				return fmt.Errorf("id %d is %q, want %q: %s", i, got, want, describe(r))
-			}
-		}
-		return nil
-	})
+	awaitRows(t, s, r, 10, 0)
 }
 
 // TestAnEmptiedTargetStops its partitions with what to do.
@@ -407,14 +407,7 @@ func TestALossIsMendedBeforeTheClientReads(t *testing.T) {
 		When: func(kmsg.Request) bool { return time.Since(began) < time.Second }})
 	r = build()
 	start(t, r)
-	eventually(t, func() error {
-		for i := range 20 {
-			if got, want := s.get(fmt.Sprintf(`{"id":%d}`, i)).text, fmt.Sprintf(`{"id":%d,"n":%d}`, i, 20+i); got != want {
-				return fmt.Errorf("id %d is %q, want %q: %s", i, got, want, describe(r))
-			}
-		}
-		return nil
-	})
+	awaitRows(t, s, r, 20, 20)
 	caughtUp(t, r, 3)
 	if asked.Hits() == 0 {
 		t.Error("nobody asked where the committed offset is")

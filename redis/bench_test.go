@@ -53,7 +53,8 @@ func offline(tb testing.TB, properties map[string]string) *Sink {
 }
 
 // TestNoAllocationsPerRecord: what a batch of records takes is memory that the
-// one before had, but for a few things of each call of the script.
+// one before had, but for a few things of each call of the script. Under the race
+// detector, which has pools forget at random, there is nothing to count.
 func TestNoAllocationsPerRecord(t *testing.T) {
 	for _, kind := range []string{"string", "hash"} {
 		t.Run(kind, func(t *testing.T) {
@@ -66,7 +67,7 @@ func TestNoAllocationsPerRecord(t *testing.T) {
 				}
 			}
 			pass()
-			if got := testing.AllocsPerRun(20, pass); got > size/2 { // the race detector has pools forget some
+			if got := testing.AllocsPerRun(20, pass); got > size/5 && !racing {
 				t.Errorf("a batch of %d records takes %.0f allocations", size, got)
 			}
 		})

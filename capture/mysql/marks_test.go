@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -65,29 +66,40 @@ func markedSource(t *testing.T, server servers.SQL, mariadb bool, database strin
 	return s, r.(*reader)
 }
 
+// markedServer is a kind of server, whose marks are its own.
+type markedServer struct {
+	name    string
+	server  func(testing.TB) servers.SQL
+	mariadb bool
+}
+
+var markedServers = []markedServer{{"GTID", servers.MySQL, false}, {"MariaDB", servers.MariaDB, true}}
+
+// runner runs statements.
+func runner(t *testing.T, server servers.SQL, database string) func(statement string) {
+	db := server.Open(t, database)
+	return func(statement string) {
+		t.Helper()
+		if _, err := db.ExecContext(t.Context(), statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+}
+
 // TestMarksOfAChunk: the low mark of what is read includes all that was there
 // before, and nothing that was committed once rows came; the high mark is at or
 // behind everything that the read can have seen. So it is on MySQL with GTIDs,
 // where the marks are taken around the read, and where a view is fixed: on
 // MariaDB, and under a lock.
 func TestMarksOfAChunk(t *testing.T) {
-	for _, c := range []struct {
-		name    string
-		server  func(testing.TB) servers.SQL
-		mariadb bool
-	}{{"GTID", servers.MySQL, false}, {"file and position", func(t testing.TB) servers.SQL {
+	withoutGTIDs := markedServer{"file and position", func(t testing.TB) servers.SQL {
 		return servers.NewMySQL(t, "--gtid-mode=OFF", "--enforce-gtid-consistency=OFF")
-	}, false}, {"MariaDB", servers.MariaDB, true}} {
+	}, false}
+	for _, c := range append(slices.Clone(markedServers), withoutGTIDs) {
 		t.Run(c.name, func(t *testing.T) {
 			server := c.server(t)
 			database := server.Database(t)
-			db := server.Open(t, database)
-			run := func(statement string) {
-				t.Helper()
-				if _, err := db.ExecContext(t.Context(), statement); err != nil {
-					t.Fatalf("%s: %v", statement, err)
-				}
-			}
+			run := runner(t, server, database)
 			run("CREATE TABLE t (id INT PRIMARY KEY)")
 			run("CREATE TABLE e (id ENUM('a','b') PRIMARY KEY)")
 			run("INSERT INTO t VALUES (1),(2)")
@@ -164,17 +176,11 @@ func TestMarksOfAChunk(t *testing.T) {
 // at or before the low mark is seen. On MariaDB the log's end, and the GTIDs that
 // go with it, run ahead of what is visible.
 func TestAViewHasWhatItsMarkSays(t *testing.T) {
-	for _, c := range []struct {
-		name    string
-		server  func(testing.TB) servers.SQL
-		mariadb bool
-	}{{"GTID", servers.MySQL, false}, {"MariaDB", servers.MariaDB, true}} {
+	for _, c := range markedServers {
 		t.Run(c.name, func(t *testing.T) {
 			server := c.server(t)
 			database := server.Database(t)
-			if _, err := server.Open(t, database).ExecContext(t.Context(), "CREATE TABLE t (id BIGINT PRIMARY KEY)"); err != nil {
-				t.Fatal(err)
-			}
+			runner(t, server, database)("CREATE TABLE t (id BIGINT PRIMARY KEY)")
 			s, r := markedSource(t, server, c.mariadb, database)
 			w := writeOn(t, s, r.uuid, database)
 			table := s.Table(database, "t")
@@ -286,22 +292,12 @@ func (w *busyWriters) end(t *testing.T) []writtenRow {
 // refused once its view is fixed, when it changed meanwhile. What is read next
 // over the same connection must see what is there then.
 func TestAViewThatIsGivenUpIsNotReadFrom(t *testing.T) {
-	for _, c := range []struct {
-		name    string
-		server  func(testing.TB) servers.SQL
-		mariadb bool
-	}{{"MySQL", servers.MySQL, false}, {"MariaDB", servers.MariaDB, true}} {
+	for _, c := range markedServers {
 		for _, when := range []string{"at once", "while it waits"} {
 			t.Run(c.name+" "+when, func(t *testing.T) {
 				server := c.server(t)
 				database := server.Database(t)
-				db := server.Open(t, database)
-				run := func(statement string) {
-					t.Helper()
-					if _, err := db.ExecContext(t.Context(), statement); err != nil {
-						t.Fatalf("%s: %v", statement, err)
-					}
-				}
+				run := runner(t, server, database)
 				run("CREATE TABLE t (id INT PRIMARY KEY)")
 				run("CREATE TABLE e (id ENUM('a','b') PRIMARY KEY)")
 				run("INSERT INTO t VALUES (1)")

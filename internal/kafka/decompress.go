@@ -22,7 +22,7 @@ type Decompressor struct {
 // ratioUnit is a ratio of 1.
 const ratioUnit = 1 << 10
 
-// largestBatch is what a batch may decompress to, as kgo has it by itself.
+// largestBatch is what a batch may decompress to.
 const largestBatch = 1 << 30
 
 // NewDecompressor makes a Decompressor. The client must have the pools, too, which
