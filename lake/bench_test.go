@@ -143,6 +143,7 @@ func (nowhere) part(context.Context, []byte) error                     { return 
 func (nowhere) commit(context.Context, []byte, bool) error             { return nil }
 func (nowhere) abort(context.Context)                                  {}
 func (nowhere) sweep(context.Context, string, func(string) bool) error { return nil }
+func (nowhere) remove(context.Context, string) error                   { return nil }
 func (nowhere) exists(context.Context, string) (bool, error)           { return false, nil }
 func (nowhere) list(context.Context, string, func(name string)) error  { return nil }
 func (nowhere) probe(context.Context) error                            { return nil }

@@ -37,6 +37,13 @@ func (d *directory) list(ctx context.Context, prefix string, each func(name stri
 	})
 }
 
+func (d *directory) remove(_ context.Context, name string) error {
+	if err := os.Remove(d.path(name)); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
 func (d *directory) sweep(ctx context.Context, prefix string, match func(name string) bool) error {
 	return d.walk(ctx, prefix, func(path, name string) error {
 		base := name[strings.LastIndexByte(name, '/')+1:]
@@ -47,9 +54,10 @@ func (d *directory) sweep(ctx context.Context, prefix string, match func(name st
 	})
 }
 
-// walk calls each with the path and the slashed name of every file.
+// walk calls each with the path and the slashed name of every file whose name
+// begins with prefix.
 func (d *directory) walk(ctx context.Context, prefix string, each func(path, name string) error) error {
-	return filepath.WalkDir(d.path(prefix), func(path string, entry fs.DirEntry, err error) error {
+	return filepath.WalkDir(d.path(prefix[:strings.LastIndexByte(prefix, '/')+1]), func(path string, entry fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) { // gone meanwhile
 			return nil
 		}
@@ -63,7 +71,10 @@ func (d *directory) walk(ctx context.Context, prefix string, each func(path, nam
 		if err != nil {
 			return err
 		}
-		return each(path, filepath.ToSlash(name))
+		if name = filepath.ToSlash(name); !strings.HasPrefix(name, prefix) {
+			return nil
+		}
+		return each(path, name)
 	})
 }
 

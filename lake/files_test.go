@@ -343,6 +343,40 @@ func TestACompactedRangeKeepsItsFiles(t *testing.T) {
 	}
 }
 
+// TestFurtherFilesOfARenderingThatBrokeOff: records that were compacted away
+// since may have decided how the rows were divided, so what a crash left of the
+// old division gives way to the new one.
+func TestFurtherFilesOfARenderingThatBrokeOff(t *testing.T) {
+	l := newLake(t, "add.columns=offset", "topics.dir=")
+	number, word, blob := schema("t", field("a", cdc.Int64)), schema("t", field("a", cdc.Text)), schema("t", field("a", cdc.Binary))
+	last := []*cdc.Record{recordAt(6, rowOf(word, str("x"))), recordAt(7, rowOf(blob, cdc.Bytes([]byte{1})))}
+	render(t, l, 5, 8, append([]*cdc.Record{recordAt(5, rowOf(number, cdc.Int(1)))}, last...)...)
+	render(t, l, 50, 51, recordAt(50, rowOf(number, cdc.Int(1)))) // of another range
+	base := "shop.orders/partition=3/shop.orders+3+0000000005+abcdef01"
+	if err := os.Remove(filepath.Join(l.config.Directory, base+".snappy.parquet")); err != nil {
+		t.Fatal(err)
+	}
+	again, err := l.Open(shopOrders, 5, noon, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Append(last); err != nil {
+		t.Fatal(err)
+	}
+	finish(t, again, 8)
+	other := "shop.orders/partition=3/shop.orders+3+0000000050+abcdef01.snappy.parquet"
+	want := map[string]any{base + ".snappy.parquet": 6.0, base + "+s1.snappy.parquet": 7.0, other: 50.0}
+	got := map[string]any{}
+	for _, name := range filesOf(t, l) {
+		for _, offset := range values(readFile(t, l, name), "__offset") {
+			got[name] = offset
+		}
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("files and the offsets in them %v, want %v", got, want)
+	}
+}
+
 // TestBytesDependOnTheRecordsAlone: not on how they came in, nor on what the
 // process did before.
 func TestBytesDependOnTheRecordsAlone(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/weir-cdc/weir/internal/cdc"
@@ -362,12 +363,16 @@ func (r *rendering) publish(ctx context.Context, f *folder) error {
 			}
 			return nil
 		}
+		if err := r.removeStray(ctx, f); err != nil {
+			return err
+		}
 	}
-	for _, file := range slices.Backward(f.files) {
+	for i, file := range slices.Backward(f.files) {
 		if file.done {
 			continue
 		}
-		if err := r.publishFile(ctx, file); err != nil {
+		// Further files without a first one are of a rendering that broke off.
+		if err := r.publishFile(ctx, file, r.redo && i == 0); err != nil {
 			return err
 		}
 		file.done, file.out.rest = true, nil
@@ -375,10 +380,34 @@ func (r *rendering) publish(ctx context.Context, f *folder) error {
 	return nil
 }
 
+// removeStray removes further files of a rendering that broke off before the
+// first one, and that this rendering does not have: records that made them
+// necessary were compacted away since, and their other rows are in its files.
+func (r *rendering) removeStray(ctx context.Context, f *folder) error {
+	prefix := r.lake.names.furtherPrefix(f.files[0].name)
+	var stray []string
+	err := r.lake.store.list(ctx, prefix, func(name string) {
+		if !slices.ContainsFunc(f.files, func(file *file) bool { return file.name == name }) {
+			stray = append(stray, name)
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("listing %s*: %w", prefix, err)
+	}
+	for _, name := range stray {
+		r.lake.log.Warn("removing a file of a rendering that broke off, whose rows are in others now", zap.String("file", name))
+		if err := r.lake.store.remove(ctx, name); err != nil {
+			return fmt.Errorf("removing %s, whose rows are in other files now: %w", name, err)
+		}
+	}
+	return nil
+}
+
 // publishFile ends a file and makes it visible. Encoding takes as much again as
 // the rows, and a multiple of what few rows do, and all ranges may end at the
-// same time: so only so many files are ended at once.
-func (r *rendering) publishFile(ctx context.Context, f *file) error {
+// same time: so only so many files are ended at once. With keep a file that is
+// there stays.
+func (r *rendering) publishFile(ctx context.Context, f *file, keep bool) error {
 	weight := min(int64(max(f.memory(), (len(f.columns.names)+len(r.added))*columnEnd)), r.lake.endingBytes)
 	if err := r.lake.ending.Acquire(ctx, weight); err != nil {
 		return err
@@ -391,7 +420,7 @@ func (r *rendering) publishFile(ctx context.Context, f *file) error {
 		return err
 	}
 	began := r.lake.now()
-	if err := f.out.upload.commit(ctx, f.out.rest, r.redo); err != nil {
+	if err := f.out.upload.commit(ctx, f.out.rest, keep); err != nil {
 		r.lake.metrics.failed("commit")
 		return fmt.Errorf("publishing %s: %w", f.name, err)
 	}

@@ -138,6 +138,14 @@ func (b *bucket) list(ctx context.Context, prefix string, each func(name string)
 	return nil
 }
 
+func (b *bucket) remove(ctx context.Context, name string) error {
+	_, err := b.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &b.name, Key: &name})
+	if answered(err, http.StatusNotFound) {
+		return nil
+	}
+	return err
+}
+
 func (b *bucket) sweep(ctx context.Context, prefix string, match func(name string) bool) error {
 	var errs []error
 	pages := s3.NewListMultipartUploadsPaginator(b.client, &s3.ListMultipartUploadsInput{Bucket: &b.name, Prefix: &prefix})

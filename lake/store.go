@@ -17,12 +17,14 @@ type store interface {
 	upload(name string) upload
 	// exists reports whether a file is visible.
 	exists(ctx context.Context, name string) (bool, error)
-	// list calls each with the name of every visible file below a prefix, in
-	// any order.
+	// list calls each with the name of every visible file that begins with
+	// prefix, in any order.
 	list(ctx context.Context, prefix string, each func(name string)) error
 	// sweep removes what uploads that never ended left behind, of the names
 	// below prefix that match. Nothing visible is touched.
 	sweep(ctx context.Context, prefix string, match func(name string) bool) error
+	// remove deletes a visible file; one that is not there is as good.
+	remove(ctx context.Context, name string) error
 	// probe checks that files can be written at all.
 	probe(ctx context.Context) error
 }
@@ -69,10 +71,19 @@ func (s *names) file(topic, folder string, p sink.Partition, start int64, n int)
 	}
 	fmt.Fprintf(&b, "%s+%d+%0*d+%x", topic, p.Number, s.pad, start, p.TopicID[:4])
 	if n > 0 {
-		b.WriteString("+s" + strconv.Itoa(n))
+		b.WriteString(further + strconv.Itoa(n))
 	}
 	b.WriteString(s.extension)
 	return b.String()
+}
+
+// further begins what tells a range's further files in a folder from its first.
+const further = "+s"
+
+// furtherPrefix is what the names of all further files begin with, given the
+// name of the first.
+func (s *names) furtherPrefix(first string) string {
+	return strings.TrimSuffix(first, s.extension) + further
 }
 
 // prefix is what all names begin with.
