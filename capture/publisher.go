@@ -12,6 +12,7 @@ import (
 
 	"github.com/weir-cdc/weir/internal/cdc"
 	"github.com/weir-cdc/weir/internal/failpoint"
+	"github.com/weir-cdc/weir/internal/kafka"
 )
 
 const (
@@ -55,7 +56,7 @@ func newPublisher(ctx context.Context, opts []kgo.Opt, c *Config, now func() tim
 	client, err := kgo.NewClient(append(opts,
 		kgo.TransactionalID(transactionalID(c.Prefix)), kgo.TransactionTimeout(transactionTimeout),
 		kgo.RequiredAcks(kgo.AllISRAcks()), kgo.RecordPartitioner(partitioner(c)),
-		kgo.ProducerBatchCompression(codec(c.Producer.Compression)), kgo.ProducerLinger(c.Producer.Linger),
+		compression(c.Producer.Compression), kgo.ProducerLinger(c.Producer.Linger),
 		kgo.ProducerBatchMaxBytes(int32(c.Producer.MaxRecordBytes)), kgo.BrokerMaxWriteBytes(int32(max(100<<20, 2*c.Producer.MaxRecordBytes))),
 		// A topic that was just created takes a moment to be led; the default
 		// would have its first records wait for five seconds.
@@ -78,18 +79,18 @@ func newPublisher(ctx context.Context, opts []kgo.Opt, c *Config, now func() tim
 	return p, nil
 }
 
-func codec(name string) kgo.CompressionCodec {
+func compression(name string) kgo.ProducerOpt {
 	switch name {
 	case "gzip":
-		return kgo.GzipCompression()
+		return kgo.ProducerBatchCompression(kgo.GzipCompression())
 	case "snappy":
-		return kgo.SnappyCompression()
+		return kgo.ProducerBatchCompression(kgo.SnappyCompression())
 	case "lz4":
-		return kgo.Lz4Compression()
+		return kgo.WithCompressor(new(kafka.Lz4Compressor))
 	case "zstd":
-		return kgo.ZstdCompression()
+		return kgo.ProducerBatchCompression(kgo.ZstdCompression())
 	}
-	return kgo.NoCompression()
+	return kgo.ProducerBatchCompression(kgo.NoCompression())
 }
 
 // describe names the record that could not be written, by topic and size;
