@@ -18,7 +18,7 @@ var errBare = errors.New("the value is no object, and a document has to be one")
 
 // absentError says that a record lacks a column that the document would need.
 func absentError(column string) error {
-	return fmt.Errorf("the column %s was not in the row image (binlog_row_image is not FULL), and its placeholder must not replace the value: set binlog.row.image.partial=reselect at the capture", column)
+	return fmt.Errorf("the column %s was not in the row image (binlog_row_image is not FULL), and its placeholder must not replace the value: set binlog_row_image=FULL at the source", column)
 }
 
 // document is that of a schema, compiled when it is first seen.

@@ -205,7 +205,7 @@ func appendVersion(dst []byte, v uint64) []byte {
 // fill gives x the document of row, or its fields.
 func (s *Sink) fill(b *batch, x *item, row *cdc.Row) error {
 	if f := row.Absent(); f != nil {
-		return fmt.Errorf("the column %s was not in the row image (binlog_row_image is not FULL), and its placeholder must not replace the value: set binlog.row.image.partial=reselect at the capture", f.Name)
+		return fmt.Errorf("the column %s was not in the row image (binlog_row_image is not FULL), and its placeholder must not replace the value: set binlog_row_image=FULL at the source", f.Name)
 	}
 	if !s.config.Hash {
 		d := b.documents[row.Schema]

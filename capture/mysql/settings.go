@@ -24,7 +24,7 @@ type Settings struct {
 	// schema.history.internal.store.only.captured.databases.ddl and .tables.ddl:
 	// which statements the schema change topic has.
 	CapturedDatabasesOnly, CapturedTablesOnly bool
-	// PartialImages is binary.row.image.partial=placeholder.
+	// PartialImages is binlog.row.image.partial=placeholder.
 	PartialImages bool
 	Cascades      string // foreign.key.cascades
 	Retention     time.Duration
