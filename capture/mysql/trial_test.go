@@ -85,7 +85,7 @@ func TestSnapshotBesideWriters(t *testing.T) {
 					t.Errorf("repeat it with: SEED=%d go test -run '%s' ./capture/mysql", seed, t.Name())
 				}
 				if many && (seed-from+1)%10 == 0 {
-					fmt.Fprintf(os.Stderr, "%s: %d of %d seeds in %s\n", s.name, seed-from+1, n, time.Since(started).Round(time.Second))
+					fmt.Fprintf(os.Stderr, "%s: %d of %d seeds from %d on, in %s\n", s.name, seed-from+1, n, from, time.Since(started).Round(time.Second))
 				}
 			}
 		})
