@@ -411,7 +411,7 @@ func (r *trial) recreate(ctx context.Context, t *trialTable) error {
 	if err := r.ddl(ctx, "DROP TABLE %s", t.id); err != nil {
 		return err
 	}
-	time.Sleep(time.Duration(r.rng.IntN(50)) * time.Millisecond)
+	time.Sleep(rand.N(50 * time.Millisecond)) // not of r.rng, which the trial uses beside this
 	return r.ddl(ctx, "%s", t.create(t.id))
 }
 
@@ -420,7 +420,7 @@ func (r *trial) renamed(ctx context.Context, t *trialTable) error {
 	if err := r.ddl(ctx, "RENAME TABLE %s TO %s_away", t.id, t.id); err != nil {
 		return err
 	}
-	time.Sleep(time.Duration(r.rng.IntN(100)) * time.Millisecond)
+	time.Sleep(rand.N(100 * time.Millisecond)) // not of r.rng, as above
 	return r.ddl(ctx, "RENAME TABLE %s_away TO %s", t.id, t.id)
 }
 
