@@ -12,8 +12,8 @@ import (
 )
 
 // bubbleWithin is how long a seed may take by the real clock: some seconds are
-// usual on a busy machine.
-const bubbleWithin = 3 * time.Minute
+// usual on a busy machine, and several times that under the race detector.
+const bubbleWithin = 3 * time.Minute * raceSlowdown
 
 // bubble plays on a virtual clock. That stands still while anything runs: what
 // never pauses is named after a while, in as many lines as one can read.

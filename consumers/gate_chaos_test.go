@@ -474,6 +474,9 @@ func TestGateTrialNoticesBrokenRules(t *testing.T) {
 		{"no BlockRebalanceOnPoll", broken{noBlock: true}},
 		{"an unknown outcome is sent again", broken{noBurn: true}},
 	} {
+		if racing && c.broken.noBlock {
+			continue // without that rule leases are used while they are made: a race, as it should be
+		}
 		t.Run(c.name, func(t *testing.T) {
 			for seed := uint64(1); seed <= 60; seed++ {
 				if bad := chaosSeed(t, &chaos{seed: seed, broken: c.broken}); len(bad) > 0 {

@@ -1,0 +1,8 @@
+//go:build !race
+
+package consumers
+
+const (
+	racing = false
+	raceSlowdown = 1
+)
