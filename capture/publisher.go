@@ -56,7 +56,7 @@ func newPublisher(ctx context.Context, opts []kgo.Opt, c *Config, now func() tim
 	client, err := kgo.NewClient(append(opts,
 		kgo.TransactionalID(transactionalID(c.Prefix)), kgo.TransactionTimeout(transactionTimeout),
 		kgo.RequiredAcks(kgo.AllISRAcks()), kgo.RecordPartitioner(partitioner(c)),
-		compression(c.Producer.Compression), kgo.ProducerLinger(c.Producer.Linger),
+		kafka.Compression(c.Producer.Compression), kgo.ProducerLinger(c.Producer.Linger),
 		kgo.ProducerBatchMaxBytes(int32(c.Producer.MaxRecordBytes)), kgo.BrokerMaxWriteBytes(int32(max(100<<20, 2*c.Producer.MaxRecordBytes))),
 		// A topic that was just created takes a moment to be led; the default
 		// would have its first records wait for five seconds.
@@ -77,20 +77,6 @@ func newPublisher(ctx context.Context, opts []kgo.Opt, c *Config, now func() tim
 		return nil, fmt.Errorf("initialising the producer: %w", classify(err))
 	}
 	return p, nil
-}
-
-func compression(name string) kgo.ProducerOpt {
-	switch name {
-	case "gzip":
-		return kgo.ProducerBatchCompression(kgo.GzipCompression())
-	case "snappy":
-		return kgo.ProducerBatchCompression(kgo.SnappyCompression())
-	case "lz4":
-		return kgo.WithCompressor(new(kafka.Lz4Compressor))
-	case "zstd":
-		return kgo.ProducerBatchCompression(kgo.ZstdCompression())
-	}
-	return kgo.ProducerBatchCompression(kgo.NoCompression())
 }
 
 // describe names the record that could not be written, by topic and size;

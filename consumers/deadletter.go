@@ -165,11 +165,8 @@ func (d *deadLetters) options() ([]kgo.Opt, error) {
 	opts = append(opts, kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0), kgo.ClientID(d.config.DeadLetters.ClientID+"-dlq"))
 	// What was read from one topic has to fit into another: the broker decides.
 	opts = append(opts, kgo.ProducerBatchMaxBytes(mostLetter), kgo.BrokerMaxWriteBytes(mostRequest))
-	codec := map[string]kgo.CompressionCodec{
-		"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(), "lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression(),
-	}
-	if c, ok := codec[d.config.DeadLetter.Compression]; ok {
-		opts = append(opts, kgo.ProducerBatchCompression(c))
+	if name := d.config.DeadLetter.Compression; name != "" {
+		opts = append(opts, kafka.Compression(name))
 	}
 	return append(opts, d.extra...), nil
 }

@@ -3,6 +3,6 @@
 package consumers
 
 const (
-	racing = false
+	racing       = false
 	raceSlowdown = 1
 )

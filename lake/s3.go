@@ -140,9 +140,6 @@ func (b *bucket) list(ctx context.Context, prefix string, each func(name string)
 
 func (b *bucket) remove(ctx context.Context, name string) error {
 	_, err := b.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &b.name, Key: &name})
-	if answered(err, http.StatusNotFound) {
-		return nil
-	}
 	return err
 }
 

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -96,6 +97,35 @@ func TestAFileAppearsWhole(t *testing.T) {
 			}
 			if !strings.Contains(strings.Join(names, " "), name) {
 				t.Errorf("list: %v", names)
+			}
+		}
+	})
+}
+
+// TestAFileIsRemoved, and found by what its name begins with before.
+func TestAFileIsRemoved(t *testing.T) {
+	stores(t, func(t *testing.T, s store, _ func(string) []byte) {
+		for _, name := range []string{"topics/r/a.parquet", "topics/r/a+s1.parquet", "topics/r/b+s1.parquet"} {
+			if err := s.upload(name).commit(t.Context(), []byte("x"), false); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 2 { // once more is no harm
+			if err := s.remove(t.Context(), "topics/r/a.parquet"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for prefix, want := range map[string][]string{
+			"topics/r/":    {"topics/r/a+s1.parquet", "topics/r/b+s1.parquet"},
+			"topics/r/a+s": {"topics/r/a+s1.parquet"},
+			"topics/r/c":   nil,
+		} {
+			var names []string
+			if err := s.list(t.Context(), prefix, func(name string) { names = append(names, name) }); err != nil {
+				t.Fatal(err)
+			}
+			if slices.Sort(names); !slices.Equal(names, want) {
+				t.Errorf("below %s: %v, want %v", prefix, names, want)
 			}
 		}
 	})

@@ -9,6 +9,16 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
+// Compression is how a producer compresses, by the name that compression.type has
+// for it: none, gzip, snappy, lz4 or zstd. Others are none.
+func Compression(name string) kgo.ProducerOpt {
+	if name == "lz4" {
+		return kgo.WithCompressor(new(Lz4Compressor))
+	}
+	codecs := map[string]kgo.CompressionCodec{"gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(), "zstd": kgo.ZstdCompression()}
+	return kgo.ProducerBatchCompression(codecs[name])
+}
+
 // Lz4Compressor compresses batches with lz4 (kgo.WithCompressor). It hands a batch
 // to the codec block by block where it lies, and leaves out the checksum of the
 // frame: the batch has one of its own, over the same bytes.
