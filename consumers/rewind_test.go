@@ -82,6 +82,16 @@ func (s *forgetful) get(key string) row {
 	return s.rows[key]
 }
 
+// startForgetful runs a sink of topic t into a target that forgets.
+func startForgetful(t *testing.T, reach time.Duration) (*kgo.Client, *forgetful, *Runner) {
+	t.Helper()
+	_, addr := fake(t, "t")
+	s := newForgetful(reach)
+	r := setup{addr: addr, writer: s, properties: map[string]string{"topics": "t"}}.build(t)
+	start(t, r)
+	return connect(t, addr), s, r
+}
+
 // awaitRows waits until the target has the keys below n, each from the write of the
 // number first and on.
 func awaitRows(t *testing.T, s *forgetful, r *Runner, n, first int) {
@@ -216,11 +226,7 @@ func TestWhatATargetLostIsWrittenAgain(t *testing.T) {
 // TestOnlyTheReachIsWrittenAgain: a partition goes back to where it stood before
 // the reach of a loss, not to its beginning, also where nothing was written since.
 func TestOnlyTheReachIsWrittenAgain(t *testing.T) {
-	_, addr := fake(t, "t")
-	cl := connect(t, addr)
-	s := newForgetful(300 * time.Millisecond)
-	r := setup{addr: addr, writer: s, properties: map[string]string{"topics": "t"}}.build(t)
-	start(t, r)
+	cl, s, r := startForgetful(t, 300*time.Millisecond)
 	for i := range 30 {
 		produce(t, cl, flat("t", 1, i, i))
 	}
@@ -283,11 +289,7 @@ func TestALossIsKnownToTheGroupBeforeItIsMended(t *testing.T) {
 // TestGoingBackIsCommitted before anything is written again: the lower offset,
 // what the target is now, and a trail that begins there.
 func TestGoingBackIsCommitted(t *testing.T) {
-	_, addr := fake(t, "t")
-	cl := connect(t, addr)
-	s := newForgetful(time.Hour)
-	r := setup{addr: addr, writer: s, properties: map[string]string{"topics": "t"}}.build(t)
-	start(t, r)
+	cl, s, r := startForgetful(t, time.Hour)
 	for i := range 20 {
 		produce(t, cl, flat("t", 1, i, i))
 	}
@@ -310,11 +312,7 @@ func TestGoingBackIsCommitted(t *testing.T) {
 // TestEverythingWithinTheReachIsWrittenAgain, also where the trail has moments in
 // between.
 func TestEverythingWithinTheReachIsWrittenAgain(t *testing.T) {
-	_, addr := fake(t, "t")
-	cl := connect(t, addr)
-	s := newForgetful(10 * time.Second)
-	r := setup{addr: addr, writer: s, properties: map[string]string{"topics": "t"}}.build(t)
-	start(t, r)
+	cl, s, r := startForgetful(t, 10*time.Second)
 	for i := range 10 {
 		produce(t, cl, flat("t", 1, i, i))
 	}
@@ -335,11 +333,7 @@ func TestEverythingWithinTheReachIsWrittenAgain(t *testing.T) {
 
 // TestAnEmptiedTargetStops its partitions with what to do.
 func TestAnEmptiedTargetStops(t *testing.T) {
-	_, addr := fake(t, "t")
-	cl := connect(t, addr)
-	s := newForgetful(time.Hour)
-	r := setup{addr: addr, writer: s, properties: map[string]string{"topics": "t"}}.build(t)
-	start(t, r)
+	cl, s, r := startForgetful(t, time.Hour)
 	produce(t, cl, flat("t", 1, 1, 1))
 	caughtUp(t, r, 3)
 	s.mu.Lock()
@@ -357,11 +351,7 @@ func TestAnEmptiedTargetStops(t *testing.T) {
 // TestATargetThatNobodyCanLookAt goes on being written to, and nothing of the
 // trail is forgotten meanwhile.
 func TestATargetThatNobodyCanLookAt(t *testing.T) {
-	_, addr := fake(t, "t")
-	cl := connect(t, addr)
-	s := newForgetful(200 * time.Millisecond)
-	r := setup{addr: addr, writer: s, properties: map[string]string{"topics": "t"}}.build(t)
-	start(t, r)
+	cl, s, r := startForgetful(t, 200*time.Millisecond)
 	produce(t, cl, flat("t", 1, 0, 0))
 	caughtUp(t, r, 3)
 	s.breakDown(true)
