@@ -48,6 +48,11 @@ type gate struct {
 	from   func(context.Context, *Lease) (int64, error)
 	ending func(leases []*Lease, lost bool)
 	judge  func(error) verdict
+	// session is how soon a member without heartbeats can be out of the group;
+	// begins is sent to when a lease begins.
+	session time.Duration
+	begins  chan struct{}
+	pulse   pulse
 
 	mu     sync.Mutex
 	leases map[partition]*Lease
@@ -66,7 +71,7 @@ func newGate(group string, timeout time.Duration, start kgo.Offset) *gate {
 	return &gate{
 		group: group, timeout: timeout, start: start, judge: judgeAnswer,
 		begun: func(*Lease) {}, ending: func([]*Lease, bool) {},
-		leases: map[partition]*Lease{}, dead: make(chan struct{}), coord: -1,
+		leases: map[partition]*Lease{}, dead: make(chan struct{}), begins: make(chan struct{}, 1), coord: -1,
 	}
 }
 
@@ -394,6 +399,10 @@ func (g *gate) begin(l *Lease) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.leases[l.part] = l
+	select {
+	case g.begins <- struct{}{}:
+	default:
+	}
 }
 
 // settle says where fetching begins, and with that the leases have begun. A

@@ -252,6 +252,7 @@ func (r *Runner) live(ctx context.Context) error {
 	g := newGate(r.config.Group, commitTimeout, r.config.Reset.offset())
 	l := newLife(r, g)
 	g.begun, g.ending = l.begun, l.ending
+	g.session = min(r.config.Fetch.Session, r.config.Fetch.Rebalance) // who does not rejoin in time is out, too
 	if r.ranges != nil {
 		g.from = r.rendering.start
 	}
@@ -265,6 +266,9 @@ func (r *Runner) live(ctx context.Context) error {
 	}
 	r.setLife(l)
 	defer r.setLife(nil)
+	if r.writer != nil { // to the end: writers go on while the sink stops
+		defer r.beat(g, l.client)()
+	}
 	polling, stop := context.WithCancel(ctx)
 	var beside sync.WaitGroup
 	beside.Go(func() {
@@ -286,6 +290,15 @@ func (r *Runner) live(ctx context.Context) error {
 	}
 	l.close()
 	return g.err()
+}
+
+// beat sends the heartbeats by which writers know that they still may write,
+// until end is called.
+func (r *Runner) beat(g *gate, client *kgo.Client) (end func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var beating sync.WaitGroup
+	beating.Go(func() { g.beat(ctx, client, r.config.Fetch.Heartbeat) })
+	return func() { cancel(); beating.Wait() }
 }
 
 func (r *Runner) clientOptions(g *gate) ([]kgo.Opt, error) {

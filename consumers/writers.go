@@ -108,6 +108,7 @@ func (f *writerFlow) take(ctx context.Context, b *batch) error {
 
 // write is one attempt.
 func (f *writerFlow) write(ctx context.Context, records []*cdc.Record) error {
+	ctx = sink.WithLease(ctx, f.w.lease.Left)
 	began := time.Now()
 	write := f.writer.Write
 	if f.session != nil {

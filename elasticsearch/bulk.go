@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/weir-cdc/weir/internal/cdc/json"
+	"github.com/weir-cdc/weir/internal/failpoint"
+	"github.com/weir-cdc/weir/internal/sink"
 )
 
 // operation is one line of a bulk request: the newest thing that a batch says
@@ -76,34 +78,41 @@ func appendAction(dst []byte, o *operation, id []byte, versioned bool) []byte {
 	return append(dst, "}}\n"...)
 }
 
+// grace is how long a request that is under way may take when its partition is
+// given up: what is cut off may still be carried out, behind what the next owner
+// of the partition writes.
+const grace = 800 * time.Millisecond
+
+// errLease says that nothing may be sent for now.
+var errLease = errors.New("the consumer group has not confirmed lately that this process has the partition, so that another one may have it: waiting for Kafka to answer a heartbeat")
+
 // send writes the bulk's operations and says of each what became of it; those
 // that are to be tried again stay pending. An error is one of the whole
 // request, after which any of them may have happened.
 func (s *Sink) send(ctx context.Context, b *bulk, text []byte) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	body := s.bodies.Get().(*bytes.Buffer)
 	body.Reset()
 	if err := s.fill(body, b, text); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.config.ReadTimeout)
+	limit := min(s.config.ReadTimeout, sink.LeaseLeft(ctx))
+	if limit <= 0 {
+		return errLease
+	}
+	within, cancel := lingering(ctx, limit)
 	defer cancel()
-	// _source is of no interest in an answer, and the rest only where something
-	// went wrong.
-	// The server gives up before the client does: it says what an operation waits
-	// for, and nothing of a request that was given up happens later.
-	path := fmt.Sprintf("/_bulk?timeout=%dms&filter_path=errors,items.*.status,items.*.error", max(1, s.config.ReadTimeout.Milliseconds()/2))
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, path, bytes.NewReader(body.Bytes()))
+	request, err := s.request(ctx, within, body.Bytes(), limit)
 	if err != nil {
 		return fmt.Errorf("building a bulk request: %w", err)
 	}
-	request.Header.Set("Content-Type", "application/x-ndjson")
-	if s.config.Compression {
-		request.Header.Set("Content-Encoding", "gzip")
-	}
+	failpoint.Pass(failpoint.BulkSend)
 	start := time.Now()
 	response, err := s.client.Perform(request)
 	if err != nil {
-		return fmt.Errorf("sending %d operations: %w", len(b.operations), s.unanswered(ctx, err))
+		return fmt.Errorf("sending %d operations: %w", len(b.operations), noAnswer(within, limit, err))
 	}
 	defer response.Body.Close()
 	s.metrics.requests.Inc()
@@ -117,11 +126,59 @@ func (s *Sink) send(ctx context.Context, b *bulk, text []byte) error {
 	return nil
 }
 
-// unanswered says in words why there was no answer.
-func (s *Sink) unanswered(ctx context.Context, err error) error {
+// lingering returns a context that ends after limit, or a little after ctx.
+func lingering(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(grace, cancel) })
+	return within, func() { stop(); cancel() }
+}
+
+// request makes a bulk request that is to be answered within limit, and whose
+// body is not read beyond the end of ctx's lease.
+func (s *Sink) request(ctx, within context.Context, body []byte, limit time.Duration) (*http.Request, error) {
+	// The server gives up before the client does: it says what an operation waits
+	// for, and nothing of a request that was given up happens later. Of an answer
+	// _source is of no interest, and the rest only where something went wrong.
+	path := fmt.Sprintf("/_bulk?timeout=%dms&filter_path=errors,items.*.status,items.*.error", max(1, limit.Milliseconds()/2))
+	request, err := http.NewRequestWithContext(within, http.MethodPost, path, nil)
+	if err != nil {
+		return nil, err
+	}
+	request.ContentLength = int64(len(body))
+	request.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(&leased{bytes.NewReader(body), ctx}), nil }
+	if request.Body, err = request.GetBody(); err != nil {
+		return nil, err
+	}
+	request.Header.Set("Content-Type", "application/x-ndjson")
+	if s.config.Compression {
+		request.Header.Set("Content-Encoding", "gzip")
+	}
+	return request, nil
+}
+
+// leased is the body of a request while the lease lasts. A process can stand
+// still between any two steps, also when half of a body is sent: what is read
+// later is not sent, and the server never has the whole of the request.
+type leased struct {
+	body io.Reader
+	ctx  context.Context
+}
+
+// Read reads the next piece.
+func (l *leased) Read(p []byte) (int, error) {
+	if sink.LeaseLeft(l.ctx) <= 0 {
+		return 0, errLease
+	}
+	return l.body.Read(p)
+}
+
+// noAnswer says in words why there was no answer.
+func noAnswer(ctx context.Context, limit time.Duration, err error) error {
 	switch cause := context.Cause(ctx); {
+	case errors.Is(err, errLease):
+		return errLease
 	case errors.Is(cause, context.DeadlineExceeded):
-		return fmt.Errorf("no answer from Elasticsearch within %v (read.timeout.ms): %w", s.config.ReadTimeout, err)
+		return fmt.Errorf("no answer from Elasticsearch within %v (read.timeout.ms, and never longer than the group's session): %w", limit.Round(time.Millisecond), err)
 	case cause != nil:
 		return err
 	}

@@ -63,7 +63,7 @@ var Properties = config.Table{
 		{Name: "connection.compression", Type: config.Bool, Default: "false", Doc: "Compress request bodies with gzip."},
 		{Name: "connection.timeout.ms", Type: config.Millis, Default: "1000", Min: 1, Max: 1 << 40, Doc: "How long one attempt to connect may take."},
 		{Name: "read.timeout.ms", Type: config.Millis, Default: "30000", Min: 1, Max: 1 << 40,
-			Doc: "How long the answer to a bulk request may take. Confluent's default is 3000, which a busy cluster exceeds."},
+			Doc: "How long the answer to a bulk request may take; never longer than what is left of the group's session. Confluent's default is 3000, which a busy cluster exceeds."},
 		{Name: "connection.opensearch", Type: config.Bool, Default: "false", Doc: "Speak to OpenSearch, which the client refuses otherwise."},
 		{Name: "elastic.security.protocol", Default: "PLAINTEXT", Values: []string{"plaintext", "ssl"}, Inert: "https in connection.url says the same"},
 		{Name: "elastic.https.ssl.truststore.location", Old: []string{"ssl.ca.location"}, Doc: "PEM file with the certificate authorities; the system's where it is not set."},

@@ -324,7 +324,7 @@ func (s *Sink) call(ctx context.Context, method, path string, body, out any) err
 	request.Header.Set("Content-Type", "application/json")
 	response, err := s.client.Perform(request)
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", method, request.URL.Path, s.unanswered(ctx, err))
+		return fmt.Errorf("%s %s: %w", method, request.URL.Path, noAnswer(ctx, s.config.ReadTimeout, err))
 	}
 	defer response.Body.Close()
 	answered, err := io.ReadAll(response.Body)

@@ -284,7 +284,7 @@ func (s *Sink) round(ctx context.Context, b *batch, open []*operation) ([]*opera
 		if why != nil {
 			reason = why
 		}
-		taken = taken && failures[i] == nil && !bulks[i].busy()
+		taken = taken && (failures[i] == nil || errors.Is(failures[i], errLease)) && !bulks[i].busy()
 	}
 	s.adapt(taken, len(bulks[0].operations))
 	return still, reason

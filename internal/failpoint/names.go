@@ -51,6 +51,7 @@ const (
 	GateCommitted Name = "gate.committed" // it is, and nobody here has noted it
 	WriterWritten Name = "writer.written" // a batch is durable in the target, and its offset not committed
 	DeadLettered  Name = "letters.sent"   // dead letters are written, their offset is not committed
+	BulkSend      Name = "bulk.send"      // a bulk request to Elasticsearch is about to be sent
 
 	RangeFirst     Name = "range.first"     // a partition without files is to get its first offset
 	RangeIntended  Name = "range.intended"  // the intent is committed, no file is visible yet
@@ -58,7 +59,6 @@ const (
 	RangeCommitted Name = "range.committed" // the end is committed
 )
 
-// Consumers are the steps of a sink: those of the gate of all, that of the
-// writers of those that write record by record, and those of the ranges of the
-// lake.
-var Consumers = []Name{GateCommit, GateCommitted, WriterWritten, DeadLettered, RangeFirst, RangeIntended, RangeCompleted, RangeCommitted}
+// Consumers are the steps of a sink: those of the gate of all, those of the
+// writers that write record by record, and those of the ranges of the lake.
+var Consumers = []Name{GateCommit, GateCommitted, WriterWritten, DeadLettered, BulkSend, RangeFirst, RangeIntended, RangeCompleted, RangeCommitted}
