@@ -40,7 +40,7 @@ func declared(t *testing.T) map[string]failpoint.Name {
 func TestEveryStepIsListedAndPassed(t *testing.T) {
 	passed := map[string]int{}
 	use := regexp.MustCompile(`failpoint\.Pass\(failpoint\.(\w+)\)`)
-	for _, folder := range []string{"capture", "consumers"} {
+	for _, folder := range []string{"capture", "consumers", "elasticsearch"} {
 		err := filepath.WalkDir(filepath.Join("../..", folder), func(path string, entry fs.DirEntry, err error) error {
 			if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") {
 				return err
