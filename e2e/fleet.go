@@ -44,6 +44,7 @@ type fleet struct {
 	cache  *redis.Client
 	bucket compare.Bucket
 
+	binaries string // folder of the programs
 	run      string // folder of settings and logs
 	group    *processes.Group
 	captures []*processes.Component   // one leads, the others stand by
@@ -83,7 +84,8 @@ const patience = time.Minute
 // newFleet builds the binaries and prepares all servers; it starts no process.
 func newFleet(t *testing.T, source servers.SQL, at places) *fleet {
 	t.Helper()
-	f := &fleet{t: t, prefix: servers.Unique(t, "e2e"), source: source, at: at}
+	f := &fleet{t: t, prefix: servers.Unique(t, "e2e"), source: source, at: at, binaries: folder}
+	f.must(build())
 	f.name = source.Database(t)
 	f.db = source.Open(t, f.name)
 	f.db.SetMaxOpenConns(20)
@@ -252,11 +254,8 @@ func (f *fleet) startSinks(instances int, more map[string]map[string]string) {
 // start starts one component.
 func (f *fleet) start(binary string, config map[string]string) *processes.Component {
 	f.t.Helper()
-	if err := build(); err != nil {
-		f.t.Fatal(err)
-	}
 	config["bootstrap.servers"] = f.at.kafka
-	component, err := f.group.StartComponent(f.t.Context(), filepath.Join(folder, binary), processes.Connector{Name: f.prefix + "-" + binary, Config: config})
+	component, err := f.group.StartComponent(f.t.Context(), filepath.Join(f.binaries, binary), processes.Connector{Name: f.prefix + "-" + binary, Config: config})
 	if err != nil {
 		f.t.Fatal(err)
 	}

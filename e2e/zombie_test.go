@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,17 +18,6 @@ import (
 	"github.com/weir-cdc/weir/internal/compare"
 	"github.com/weir-cdc/weir/internal/failpoint"
 )
-
-// stoppable is where the sink is built into that can be told where to stop.
-func stoppable() string { return filepath.Join(folder, "failpoint") }
-
-var buildStoppable = sync.OnceValue(func() error {
-	root, err := processes.Root(context.Background())
-	if err != nil {
-		return err
-	}
-	return processes.Build(context.Background(), root, stoppable(), "-tags=failpoint", "./cmd/weir-elasticsearch")
-})
 
 // zombie is one topic, and two instances of the sink that writes it.
 type zombie struct {
@@ -43,11 +31,9 @@ type zombie struct {
 // When the process goes on, its request must not be sent: nothing at the server
 // would refuse it. It finds out that it is no member, and works on as a new one.
 func TestAFrozenElasticsearchSinkDoesNotBringBackWhatWasDeleted(t *testing.T) {
-	if err := buildStoppable(); err != nil {
-		t.Fatal(err)
-	}
-	z := &zombie{table: "orders", fleet: &fleet{t: t, prefix: servers.Unique(t, "zombie"), name: "shop",
+	z := &zombie{table: "orders", fleet: &fleet{t: t, prefix: servers.Unique(t, "zombie"), name: "shop", binaries: stepwise(),
 		at: places{kafka: servers.Kafka(t), search: servers.Elasticsearch(t)}}}
+	z.must(buildStepwise())
 	z.connect()
 	frozen := z.launch("WEIR_FAILPOINT=" + string(failpoint.BulkSend) + ":1:stop")
 	z.produce("1", "c")
@@ -97,7 +83,7 @@ func (z *zombie) end() {
 // launch starts an instance.
 func (z *zombie) launch(env string) *processes.Component {
 	z.t.Helper()
-	component, err := z.group.StartComponent(z.t.Context(), filepath.Join(stoppable(), "weir-elasticsearch"), processes.Connector{
+	component, err := z.group.StartComponent(z.t.Context(), filepath.Join(z.binaries, "weir-elasticsearch"), processes.Connector{
 		Name: z.prefix + "-weir-elasticsearch",
 		Config: map[string]string{
 			"connector.class": "ElasticsearchSinkConnector", "connection.url": z.at.search, "bootstrap.servers": z.at.kafka,
