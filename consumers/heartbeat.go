@@ -29,12 +29,21 @@ func (p *pulse) set(member string, sent time.Time) {
 	p.member, p.sent = member, sent
 }
 
+// forget takes it back: the group does not know the member.
+func (p *pulse) forget(member string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.member == member {
+		p.member = ""
+	}
+}
+
 // age is how long ago the member's last good heartbeat was sent; known is false
 // if there was none.
 func (p *pulse) age(member string) (age time.Duration, known bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.member != member {
+	if p.member != member || member == "" {
 		return 0, false
 	}
 	now := time.Now()
@@ -46,8 +55,13 @@ func (p *pulse) age(member string) (age time.Duration, known bool) {
 // Left is for how much longer no other member can have been given the partition,
 // as far as is known: the session, from when the last heartbeat was sent that
 // was answered well. An eighth is kept back for what is under way. Zero or less:
-// it may have been.
+// it may have been, or is about to be.
 func (l *Lease) Left() time.Duration {
+	select {
+	case <-l.done:
+		return 0
+	default:
+	}
 	age, known := l.gate.pulse.age(l.member)
 	if !known {
 		return 0
@@ -55,8 +69,10 @@ func (l *Lease) Left() time.Duration {
 	return l.gate.session - l.gate.session/8 - age
 }
 
-// beat sends heartbeats until ctx ends, while there are leases.
+// beat sends heartbeats until ctx ends, while there are leases: as often as the
+// client, or more often where that would let leases end.
 func (g *gate) beat(ctx context.Context, cl *kgo.Client, every time.Duration) {
+	every = min(every, g.session/3)
 	timer := time.NewTimer(every)
 	defer timer.Stop()
 	for {
@@ -75,8 +91,8 @@ func (g *gate) beat(ctx context.Context, cl *kgo.Client, every time.Duration) {
 }
 
 // heartbeat sends one, if there is a lease, and reports whether an answer came.
-// What is wrong with the member is left to the client, whose own heartbeats are
-// answered the same.
+// What else is wrong with the member is left to the client, whose own heartbeats
+// are answered the same.
 func (g *gate) heartbeat(ctx context.Context, cl *kgo.Client) bool {
 	member, gen := cl.GroupMetadata()
 	if member == "" || gen < 0 || !g.holds() {
@@ -100,6 +116,8 @@ func (g *gate) heartbeat(ctx context.Context, cl *kgo.Client) bool {
 	switch judgeAnswer(err) {
 	case applied:
 		g.pulse.set(member, sent)
+	case fenced:
+		g.pulse.forget(member)
 	case moved:
 		g.setCoordinator(-1)
 		return false

@@ -2,8 +2,6 @@ package consumers
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"math"
 	"sync/atomic"
 	"testing"
@@ -39,22 +37,39 @@ func TestALeaseLastsFromAGoodHeartbeat(t *testing.T) {
 	if left := l.Left(); left > 0 {
 		t.Errorf("%v are left before the first heartbeat", left)
 	}
-	for _, refusal := range []error{kerr.UnknownMemberID, kerr.IllegalGeneration, kerr.RebalanceInProgress, kerr.NotCoordinator, kerr.CoordinatorLoadInProgress} {
-		cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, Group: "g", TopLevel: true, Count: 1, Err: refusal.(*kerr.Error)})
-		g.heartbeat(t.Context(), l.client)
-		if left := l.Left(); left > 0 {
-			t.Errorf("%v are left after %v", left, refusal)
+	good := func() {
+		for !g.heartbeat(t.Context(), l.client) { // it looks for the coordinator anew
+			time.Sleep(time.Millisecond)
 		}
 	}
-	if !g.heartbeat(t.Context(), l.client) {
-		t.Error("no answer")
+	refuse := func(err *kerr.Error) {
+		cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, Group: "g", TopLevel: true, Count: 1, Err: err})
+		g.heartbeat(t.Context(), l.client)
 	}
-	if left, most := l.Left(), g.session*7/8; left > most || left < most-time.Minute {
-		t.Errorf("%v are left after a good one", left)
+	for _, refusal := range []*kerr.Error{kerr.UnknownMemberID, kerr.IllegalGeneration, kerr.RebalanceInProgress, kerr.NotCoordinator, kerr.CoordinatorLoadInProgress} {
+		if refuse(refusal); l.Left() > 0 {
+			t.Errorf("%v are left after %v", l.Left(), refusal)
+		}
 	}
+	for _, refusal := range []*kerr.Error{kerr.RebalanceInProgress, kerr.NotCoordinator, kerr.UnknownMemberID} {
+		good()
+		before, most := l.Left(), g.session*7/8
+		if before > most || before < most-time.Minute {
+			t.Errorf("%v are left after a good one", before)
+		}
+		refuse(refusal)
+		if left := l.Left(); left >= before || refusal == kerr.UnknownMemberID && left > 0 {
+			t.Errorf("%v are left after a good one, %v are when %v follows", before, left, refusal)
+		}
+	}
+	good()
 	other := &Lease{gate: g, member: "another"}
 	if left := other.Left(); left > 0 {
 		t.Errorf("%v are left of another member's lease", left)
+	}
+	g.end(map[string][]int32{"t": {l.Partition()}}, false)
+	if left := l.Left(); left > 0 {
+		t.Errorf("%v are left of a lease that has ended", left)
 	}
 }
 
@@ -93,49 +108,64 @@ func TestAPulseAges(t *testing.T) {
 
 // TestWritersKnowTheirLease: a writer learns with each batch for how much longer
 // the partition is certain to be its own, which is a time without end outside of
-// the runtime only; and when heartbeats are not answered, that it is over.
+// the runtime only. It passes while no heartbeat is sent.
 func TestWritersKnowTheirLease(t *testing.T) {
 	if left := sink.LeaseLeft(context.Background()); left != math.MaxInt64 {
 		t.Errorf("%v without a runtime", left)
 	}
-	cluster, addr := fake(t, "t")
+	_, addr := fake(t, "t")
 	cl := connect(t, addr)
-	var deaf atomic.Bool
-	for range 2 { // the client's and the gate's may be asked for at the same time
-		cluster.ControlKey(heartbeatKey, func(kmsg.Request) (kmsg.Response, error, bool) {
-			cluster.KeepControl()
-			if deaf.Load() {
-				return nil, errors.New("the connection breaks"), true
-			}
-			return nil, nil, false
-		})
-	}
-	var least, most atomic.Int64
-	least.Store(math.MaxInt64)
+	lefts := make(chan time.Duration, 9)
 	s := newTarget()
 	s.before = func(ctx context.Context, _ []*cdc.Record) error {
-		left := int64(sink.LeaseLeft(ctx))
-		least.Store(min(least.Load(), left))
-		if most.Store(max(most.Load(), left)); left <= 0 {
-			return errTarget
-		}
+		lefts <- sink.LeaseLeft(ctx)
 		return nil
 	}
-	r := setup{addr: addr, writer: s, properties: map[string]string{"topics": "t", "consumer.override.session.timeout.ms": "3000"}}.build(t)
-	start(t, r)
+	start(t, setup{addr: addr, writer: s, properties: map[string]string{"topics": "t",
+		"consumer.override.session.timeout.ms": "300000", "consumer.override.heartbeat.interval.ms": "100000", "consumer.override.max.poll.interval.ms": "240000"}}.build(t))
 	produce(t, cl, flat("t", 0, 1, 1))
-	caughtUp(t, r, 3)
-	if got := time.Duration(most.Load()); got <= 0 || got > 3*time.Second*7/8 {
-		t.Errorf("%v were left of a session of 3 s", got)
+	<-lefts
+	time.Sleep(time.Second) // the first heartbeats are answered
+	produce(t, cl, flat("t", 0, 1, 2))
+	before := <-lefts
+	time.Sleep(200 * time.Millisecond)
+	produce(t, cl, flat("t", 0, 1, 3))
+	after := <-lefts
+	if most := 240 * time.Second * 7 / 8; before > most-900*time.Millisecond || before < most-time.Minute || after > before-200*time.Millisecond {
+		t.Errorf("%v, and 0.2 s later %v, of at most %v", before, after, most)
 	}
-	deaf.Store(true)
-	eventually(t, func() error {
-		produce(t, cl, flat("t", 0, 1, 2))
-		if left := time.Duration(least.Load()); left > 0 {
-			return fmt.Errorf("%v are left without heartbeats", left)
+}
+
+// TestAWriteThatOutlivesItsMemberIsNotCommitted: a sink may let a request go on
+// for a moment. A commit would come from a member that is none, and cost the
+// client, which goes on as a new member.
+func TestAWriteThatOutlivesItsMemberIsNotCommitted(t *testing.T) {
+	cluster, addr := fake(t, "t")
+	produce(t, connect(t, addr), flat("t", 0, 1, 1))
+	began := make(chan bool)
+	var writes atomic.Int32
+	s := newTarget()
+	s.before = func(ctx context.Context, _ []*cdc.Record) error {
+		if writes.Add(1) == 1 {
+			close(began)
+			<-ctx.Done()
 		}
 		return nil
-	})
-	deaf.Store(false)
+	}
+	r := setup{addr: addr, writer: s, properties: map[string]string{"topics": "t"}}.build(t)
+	start(t, r)
+	<-began
+	r.mu.Lock()
+	first := r.life
+	r.mu.Unlock()
+	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, Group: "weir-test", TopLevel: true, Count: 3, Err: kerr.UnknownMemberID})
 	caughtUp(t, r, 3)
+	if writes.Load() < 2 {
+		t.Error("the member was not lost, or committed what it wrote when it was")
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.life != first {
+		t.Error("the client was replaced")
+	}
 }

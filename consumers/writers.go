@@ -100,6 +100,9 @@ func (f *writerFlow) take(ctx context.Context, b *batch) error {
 	}
 	failpoint.Pass(failpoint.WriterWritten)
 	f.durable, f.epoch = b.end, b.epoch
+	if ctx.Err() != nil { // the write was let go on for a moment; stop commits it, if that may still be
+		return context.Cause(ctx)
+	}
 	if f.w.runner.now().Sub(f.last) < f.w.runner.config.CommitEvery {
 		return nil
 	}

@@ -93,16 +93,16 @@ func (s *Sink) send(ctx context.Context, b *bulk, text []byte) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	limit := min(s.config.ReadTimeout, sink.LeaseLeft(ctx))
+	if limit <= 0 {
+		return errLease
+	}
 	body := s.bodies.Get().(*bytes.Buffer)
 	body.Reset()
 	if err := s.fill(body, b, text); err != nil {
 		return err
 	}
-	limit := min(s.config.ReadTimeout, sink.LeaseLeft(ctx))
-	if limit <= 0 {
-		return errLease
-	}
-	within, cancel := lingering(ctx, limit)
+	within, cancel := lingering(ctx, s.config.ReadTimeout)
 	defer cancel()
 	request, err := s.request(ctx, within, body.Bytes(), limit)
 	if err != nil {
@@ -112,7 +112,7 @@ func (s *Sink) send(ctx context.Context, b *bulk, text []byte) error {
 	start := time.Now()
 	response, err := s.client.Perform(request)
 	if err != nil {
-		return fmt.Errorf("sending %d operations: %w", len(b.operations), noAnswer(within, limit, err))
+		return fmt.Errorf("sending %d operations: %w", len(b.operations), noAnswer(within, s.config.ReadTimeout, err))
 	}
 	defer response.Body.Close()
 	s.metrics.requests.Inc()
@@ -122,22 +122,52 @@ func (s *Sink) send(ctx context.Context, b *bulk, text []byte) error {
 	}
 	// Only a request that was answered as a whole was read as a whole: the
 	// transport may still be sending another one.
-	s.bodies.Put(body)
+	if response.StatusCode == http.StatusOK {
+		s.bodies.Put(body)
+	}
 	return nil
 }
 
-// lingering returns a context that ends after limit, or a little after ctx.
-func lingering(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
-	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
-	stop := context.AfterFunc(ctx, func() { time.AfterFunc(grace, cancel) })
-	return within, func() { stop(); cancel() }
+// lingering returns a context for a request: it ends after most, or when the
+// lease of ctx is over, or a little after ctx.
+func lingering(ctx context.Context, most time.Duration) (within context.Context, end context.CancelFunc) {
+	within, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	go func() { cancel(endOf(ctx, within, most)) }()
+	return within, func() { cancel(nil) }
 }
 
-// request makes a bulk request that is to be answered within limit, and whose
-// body is not read beyond the end of ctx's lease.
+// endOf waits until within is to end, and says why. A lease grows while it is
+// waited for.
+func endOf(ctx, within context.Context, most time.Duration) error {
+	deadline := time.Now().Add(most)
+	for {
+		left := min(time.Until(deadline), sink.LeaseLeft(ctx))
+		if left <= 0 {
+			return context.DeadlineExceeded
+		}
+		over := time.NewTimer(left)
+		select {
+		case <-within.Done():
+			over.Stop()
+			return nil
+		case <-ctx.Done():
+			over.Reset(min(left, grace))
+			select {
+			case <-within.Done():
+			case <-over.C:
+			}
+			over.Stop()
+			return context.Cause(ctx)
+		case <-over.C:
+		}
+	}
+}
+
+// request makes a bulk request for which the server takes half of limit at most,
+// and whose body is not read beyond the end of ctx's lease.
 func (s *Sink) request(ctx, within context.Context, body []byte, limit time.Duration) (*http.Request, error) {
-	// The server gives up before the client does: it says what an operation waits
-	// for, and nothing of a request that was given up happens later. Of an answer
+	// The server gives up waiting, for a shard or a mapping, before the client
+	// does: it says what it waits for, and does not go on later. Of an answer
 	// _source is of no interest, and the rest only where something went wrong.
 	path := fmt.Sprintf("/_bulk?timeout=%dms&filter_path=errors,items.*.status,items.*.error", max(1, limit.Milliseconds()/2))
 	request, err := http.NewRequestWithContext(within, http.MethodPost, path, nil)
@@ -160,13 +190,13 @@ func (s *Sink) request(ctx, within context.Context, body []byte, limit time.Dura
 // still between any two steps, also when half of a body is sent: what is read
 // later is not sent, and the server never has the whole of the request.
 type leased struct {
-	body io.Reader
+	body *bytes.Reader
 	ctx  context.Context
 }
 
 // Read reads the next piece.
 func (l *leased) Read(p []byte) (int, error) {
-	if sink.LeaseLeft(l.ctx) <= 0 {
+	if l.body.Len() > 0 && sink.LeaseLeft(l.ctx) <= 0 {
 		return 0, errLease
 	}
 	return l.body.Read(p)
@@ -178,7 +208,7 @@ func noAnswer(ctx context.Context, limit time.Duration, err error) error {
 	case errors.Is(err, errLease):
 		return errLease
 	case errors.Is(cause, context.DeadlineExceeded):
-		return fmt.Errorf("no answer from Elasticsearch within %v (read.timeout.ms, and never longer than the group's session): %w", limit.Round(time.Millisecond), err)
+		return fmt.Errorf("no answer from Elasticsearch within %v (read.timeout.ms), or before the session of the consumer group was over: %w", limit, err)
 	case cause != nil:
 		return err
 	}

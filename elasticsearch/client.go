@@ -15,7 +15,7 @@ import (
 // not retry: the sink does, knowing what a request was.
 func newClient(c *Config) (*elastic.Client, error) {
 	transport := &http.Transport{
-		DialContext:         (&net.Dialer{Timeout: c.ConnectTimeout}).DialContext,
+		DialContext:         abrupt((&net.Dialer{Timeout: c.ConnectTimeout}).DialContext),
 		TLSClientConfig:     c.TLS,
 		TLSHandshakeTimeout: 10 * c.ConnectTimeout,
 		MaxIdleConnsPerHost: c.MaxInFlight + 1,
@@ -34,6 +34,21 @@ func newClient(c *Config) (*elastic.Client, error) {
 		return nil, fmt.Errorf("making the Elasticsearch client: %w", err)
 	}
 	return client, nil
+}
+
+// dialer makes connections.
+type dialer = func(ctx context.Context, network, address string) (net.Conn, error)
+
+// abrupt makes connections of which the kernel sends nothing more once they are
+// closed. Else it would go on delivering a request that was given up.
+func abrupt(dial dialer) dialer {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if tcp, ok := conn.(*net.TCPConn); ok && err == nil {
+			err = tcp.SetLinger(0)
+		}
+		return conn, err
+	}
 }
 
 // product makes the answers of OpenSearch look like Elasticsearch's, which is

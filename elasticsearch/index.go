@@ -305,8 +305,16 @@ func (e *statusError) Error() string {
 
 var errNotFound = errors.New("not found")
 
-// call makes a request with a JSON body and reads the JSON answer into out.
+// call makes a request with a JSON body and reads the JSON answer into out. One
+// that may change something is bound by the lease, as bulk requests are.
 func (s *Sink) call(ctx context.Context, method, path string, body, out any) error {
+	limit := s.config.ReadTimeout
+	if method != http.MethodGet && method != http.MethodHead {
+		limit = min(limit, sink.LeaseLeft(ctx))
+	}
+	if limit <= 0 {
+		return errLease
+	}
 	var text io.Reader
 	if body != nil {
 		b, err := stdjson.Marshal(body)
@@ -315,7 +323,7 @@ func (s *Sink) call(ctx context.Context, method, path string, body, out any) err
 		}
 		text = bytes.NewReader(b)
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.config.ReadTimeout)
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, method, path, text)
 	if err != nil {
@@ -324,7 +332,7 @@ func (s *Sink) call(ctx context.Context, method, path string, body, out any) err
 	request.Header.Set("Content-Type", "application/json")
 	response, err := s.client.Perform(request)
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", method, request.URL.Path, noAnswer(ctx, s.config.ReadTimeout, err))
+		return fmt.Errorf("%s %s: %w", method, request.URL.Path, noAnswer(ctx, limit, err))
 	}
 	defer response.Body.Close()
 	answered, err := io.ReadAll(response.Body)

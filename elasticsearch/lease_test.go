@@ -3,6 +3,8 @@ package elasticsearch
 import (
 	"context"
 	"errors"
+	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -58,20 +60,16 @@ func TestNothingIsSentWithoutALease(t *testing.T) {
 	}
 }
 
-// TestARequestEndsBeforeItsLease: at the server earlier than here.
-func TestARequestEndsBeforeItsLease(t *testing.T) {
+// TestTheServerWaitsForHalfOfTheLease at most for what a request needs.
+func TestTheServerWaitsForHalfOfTheLease(t *testing.T) {
 	s, name := open(t, map[string]string{"read.timeout.ms": "30000"}), indexName(t)
 	for _, c := range []struct{ left, limit time.Duration }{{10 * time.Second, 10 * time.Second}, {time.Hour, 30 * time.Second}} {
-		var within time.Duration
 		var server string
-		f := watched(s, func(r *http.Request) {
-			deadline, _ := r.Context().Deadline()
-			within, server = time.Until(deadline), r.URL.Query().Get("timeout")
-		})
+		f := watched(s, func(r *http.Request) { server = r.URL.Query().Get("timeout") })
 		err := s.Write(leasedFor(t, func() time.Duration { return c.left }), []*cdc.Record{row(name, 1, 1, "Rome")})
 		s.client = f.performer
-		if want := strconv.FormatInt(c.limit.Milliseconds()/2, 10) + "ms"; err != nil || within > c.limit || within < c.limit/2 || server != want {
-			t.Errorf("%v; within %v, at the server %s; want %v and %s", err, within, server, c.limit, want)
+		if want := strconv.FormatInt(c.limit.Milliseconds()/2, 10) + "ms"; err != nil || server != want {
+			t.Errorf("%v; at the server %s, want %s", err, server, want)
 		}
 	}
 }
@@ -127,4 +125,67 @@ func TestARequestUnderWayMayBeAnswered(t *testing.T) {
 			t.Errorf("another one begins: %v", err)
 		}
 	})
+}
+
+// TestARequestMayLastAsLongAsItsLease, which grows meanwhile, and read.timeout.ms.
+func TestARequestMayLastAsLongAsItsLease(t *testing.T) {
+	for _, c := range []struct{ renewed, most, want time.Duration }{
+		{renewed: 4 * time.Second, most: time.Minute, want: 7 * time.Second}, // the last time at 4 s
+		{renewed: time.Hour, most: 10 * time.Second, want: 10 * time.Second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			began := time.Now()
+			left := func() time.Duration { // 3 s, and again every 2 s
+				renewed := min(time.Since(began), c.renewed).Truncate(2 * time.Second)
+				return renewed + 3*time.Second - time.Since(began)
+			}
+			within, end := lingering(sink.WithLease(t.Context(), left), c.most)
+			defer end()
+			<-within.Done()
+			if lasted := time.Since(began); lasted != c.want || !errors.Is(context.Cause(within), context.DeadlineExceeded) {
+				t.Errorf("%v, want %v: %v", lasted, c.want, context.Cause(within))
+			}
+		})
+	}
+}
+
+// TestOthersThanBulksNeedALease, too, if they may change something.
+func TestOthersThanBulksNeedALease(t *testing.T) {
+	s, name := open(t, nil), indexName(t)
+	ctx := leasedFor(t, func() time.Duration { return 0 })
+	if err := s.call(ctx, http.MethodPut, "/"+name, nil, nil); !errors.Is(err, errLease) {
+		t.Errorf("%v", err)
+	}
+	if err := s.call(ctx, http.MethodGet, "/"+name, nil, nil); err == nil || errors.Is(err, errLease) {
+		t.Errorf("%v; want that there is no index", err)
+	}
+}
+
+// TestAGivenUpRequestIsNotDelivered: what the kernel still has of it when the
+// connection is closed is dropped, and the server reads a broken one.
+func TestAGivenUpRequestIsNotDelivered(t *testing.T) {
+	var c net.ListenConfig
+	listener, err := c.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	conn, err := abrupt((&net.Dialer{}).DialContext)(t.Context(), "tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	if _, err := conn.Write(make([]byte, 60_000)); err != nil { // the server does not read yet
+		t.Fatal(err)
+	}
+	if err := conn.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := io.Copy(io.Discard, server); err == nil {
+		t.Errorf("it reads %d bytes and an end", n)
+	}
 }
