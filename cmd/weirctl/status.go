@@ -140,11 +140,14 @@ func printStatus(w io.Writer, answers []answer) {
 			continue
 		}
 		s := a.status
-		reads := s.Position
+		reads, lag, behind := s.Position, known(s.Lag.Records), duration(s.Lag.Seconds)
 		if s.Group != "" {
 			reads = "group " + s.Group
+			if len(s.Tasks) == 0 { // none of the group's partitions is its own: it knows of no lag
+				lag, behind = "-", "-"
+			}
 		}
-		t.add(s.Name, s.Component, string(worst(s)), tasks(s), known(s.Lag.Records), duration(s.Lag.Seconds), count(int64(s.Rates.Records+0.5)), reads)
+		t.add(s.Name, s.Component, string(worst(s)), tasks(s), lag, behind, count(int64(s.Rates.Records+0.5)), reads)
 	}
 	t.write(w)
 	for _, a := range answers {

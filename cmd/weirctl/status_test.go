@@ -112,6 +112,18 @@ http://127.0.0.1:1: no answer: dial tcp 127.0.0.1:1: connect: connection refused
 	}
 }
 
+// TestStatusOfASinkWithoutPartitions: it has no lag of its own, which says nothing
+// of the group's.
+func TestStatusOfASinkWithoutPartitions(t *testing.T) {
+	_, sink := captureAndSink()
+	sink.status.Tasks, sink.status.Lag = nil, admin.Lag{}
+	want := "CONNECTOR    COMPONENT   STATE    TASKS  LAG  BEHIND  RECORDS/S  READS\n" +
+		"redis-cache  weir-redis  RUNNING    0/0    -       -          0  group weir-redis-cache\n"
+	if _, out, _ := weirctl(t, nil, "status", serve(t, sink, admin.Config{})); out != want {
+		t.Error(cmp.Diff(want, out))
+	}
+}
+
 func TestStatusJSON(t *testing.T) {
 	capture, _ := captureAndSink()
 	code, out, _ := weirctl(t, nil, "status", "--json", serve(t, capture, admin.Config{}), "127.0.0.1:1")
