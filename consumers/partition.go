@@ -178,6 +178,7 @@ func (w *worker) step(ctx context.Context) error {
 // or what there is when the first has waited long enough.
 func (w *worker) collect(ctx context.Context) error {
 	b, limits := &w.batch, w.runner.limits
+	b.letGo(w.inbox.most())
 	b.reset()
 	w.inbox.done()
 	b.trim(w.inbox.most())

@@ -48,6 +48,10 @@ func (p *parser) prefer(m mishap) {
 	}
 }
 
+// letGo forgets the text: a reader that waits for its next record would keep it
+// in memory.
+func (p *parser) letGo() { p.b, p.element = nil, cdc.Value{} }
+
 // start makes p begin at b.
 func (p *parser) start(b []byte) {
 	p.b, p.cause = b, nil

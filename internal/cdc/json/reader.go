@@ -192,6 +192,7 @@ func (r *Reader) ReadValue(m *Message, value []byte) error {
 		return nil
 	}
 	r.p.start(value)
+	defer r.p.letGo()
 	if !r.readValue(&r.p, m) || !r.p.end() {
 		m.clearValue()
 		return fmt.Errorf("reading JSON value: %w", r.p.failure())
