@@ -111,18 +111,15 @@ func (b *batch) reset() {
 	b.bytes, b.held = 0, 0
 }
 
-// letGo lets go of rows that are larger than most, as the inbox counts: what was
-// decoded points into them until the next batch, which may be long in coming.
-func (b *batch) letGo(most int64) {
+// trim lets go of memory that a batch of most bytes, as the inbox counts, cannot
+// use; and of all that a larger row left, for what was decoded points into it
+// until the next batch, which may be long in coming.
+func (b *batch) trim(most int64) {
 	if b.held > most {
 		b.slots, b.kept = nil, nil
 		clear(b.decoded[:cap(b.decoded)])
+		return
 	}
-}
-
-// trim lets go of memory that a batch of most bytes, as the inbox counts, cannot
-// use.
-func (b *batch) trim(most int64) {
 	if n := int(most/decodedOverhead) + 1; len(b.slots) > n {
 		clear(b.slots[n:])
 		b.slots = b.slots[:n:n]

@@ -178,10 +178,9 @@ func (w *worker) step(ctx context.Context) error {
 // or what there is when the first has waited long enough.
 func (w *worker) collect(ctx context.Context) error {
 	b, limits := &w.batch, w.runner.limits
-	b.letGo(w.inbox.most())
+	b.trim(w.inbox.most())
 	b.reset()
 	w.inbox.done()
-	b.trim(w.inbox.most())
 	var began time.Time
 	for {
 		select {

@@ -3,9 +3,7 @@ package e2e
 import (
 	"context"
 	"net/http"
-	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -36,7 +34,7 @@ func TestAFrozenElasticsearchSinkDoesNotBringBackWhatWasDeleted(t *testing.T) {
 	z.connect()
 	frozen := z.launch("WEIR_FAILPOINT=" + string(failpoint.BulkSend) + ":1:stop")
 	z.produce("1", "c")
-	z.waitFor("the stop in front of the request", func() bool { return z.says(frozen, ": stop") })
+	z.waitFor("the stop in front of the request", func() bool { return says(frozen, ": stop") })
 	z.must(z.ask(t.Context(), http.MethodPut, "/"+z.index()+"/_settings", `{"index": {"gc_deletes": "100ms"}}`, nil))
 	z.launch("")
 	z.waitFor("the next owner to write the document", func() bool { return z.found("1") })
@@ -50,7 +48,7 @@ func TestAFrozenElasticsearchSinkDoesNotBringBackWhatWasDeleted(t *testing.T) {
 	if z.found("1") {
 		t.Error("the process that was frozen brought the document back")
 	}
-	if z.says(frozen, `"level":"error"`) {
+	if says(frozen, `"level":"error"`) {
 		t.Error("it reports an error")
 	}
 }
@@ -146,12 +144,6 @@ func (z *zombie) members() int {
 		return 0
 	}
 	return len(described[name].Members)
-}
-
-// says reports whether the log of an instance has a text.
-func (z *zombie) says(c *processes.Component, text string) bool {
-	log, err := os.ReadFile(c.Log())
-	return err == nil && strings.Contains(string(log), text)
 }
 
 // waitFor waits until something is true.
