@@ -45,9 +45,8 @@ func (a *ahead) share(partitions int) int64 {
 	return a.bound
 }
 
-// came counts records that were fetched; the lock is held.
-func (a *ahead) came(in *inbox, size int64) {
-	a.bytes += size
+// came notes that records were fetched; the lock is held.
+func (a *ahead) came(in *inbox) {
 	if a.shut {
 		a.guests[in] = true
 		if a.round {
@@ -68,7 +67,7 @@ func (a *ahead) changed(in *inbox) {
 		a.shut = false
 		clear(a.guests)
 		a.throttleAll()
-	case a.guests[in] && in.bytes+in.hand == 0:
+	case a.guests[in] && in.held == 0:
 		delete(a.guests, in)
 		if len(a.guests) == 0 {
 			a.pause = 1
@@ -98,7 +97,7 @@ func (a *ahead) begin() {
 
 // keepsOut reports whether in may not fetch for the sake of all.
 func (a *ahead) keepsOut(in *inbox) bool {
-	return a.shut && !(a.round && in.bytes+in.hand == 0)
+	return a.shut && !(a.round && in.held == 0)
 }
 
 func (a *ahead) throttleAll() {

@@ -4,13 +4,12 @@ import (
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weir-cdc/weir/internal/kafka"
 )
 
-// block is memory for keys and values.
-type block [64 << 10]byte
-
 var (
-	blocks = sync.Pool{New: func() any { return new(block) }}
+	texts  kafka.Pools
 	chunks = sync.Pool{New: func() any { return new(chunk) }}
 )
 
@@ -23,16 +22,16 @@ type chunk struct {
 	all     []*kgo.Record
 	records []kgo.Record // those that are copied
 	headers []kgo.RecordHeader
-	blocks  []*block
-	text    []byte // the used part of the last block
+	text    []byte // their keys and values
+	size    int64
 }
 
 // newChunk takes records over, and gives the memory of those that it copies back.
-func newChunk(records []*kgo.Record) (c *chunk, size int64) {
-	c = chunks.Get().(*chunk)
+func newChunk(records []*kgo.Record) *chunk {
+	c := chunks.Get().(*chunk)
 	c.grow(records)
 	for _, r := range records {
-		size += sizeOf(r)
+		c.size += sizeOf(r)
 		if ownsMemory(r) {
 			c.all = append(c.all, r)
 			continue
@@ -41,7 +40,7 @@ func newChunk(records []*kgo.Record) (c *chunk, size int64) {
 		r.Recycle()
 	}
 	c.list = c.all
-	return c, size
+	return c
 }
 
 // ownsMemory reports whether what r points to is memory of its batch alone, which
@@ -53,12 +52,20 @@ func ownsMemory(r *kgo.Record) bool {
 
 // grow makes room for records, and for those among them that are copied.
 func (c *chunk) grow(records []*kgo.Record) {
-	copies, headers := 0, 0
+	copies, headers, text := 0, 0, 0
 	for _, r := range records {
-		if !ownsMemory(r) {
-			copies++
-			headers += len(r.Headers)
+		if ownsMemory(r) {
+			continue
 		}
+		copies++
+		headers += len(r.Headers)
+		text += len(r.Key) + len(r.Value)
+		for i := range r.Headers {
+			text += len(r.Headers[i].Value)
+		}
+	}
+	if copies > 0 {
+		c.text = texts.Buffer(text)
 	}
 	if cap(c.all) < len(records) {
 		c.all = make([]*kgo.Record, 0, len(records))
@@ -90,14 +97,8 @@ func (c *chunk) copyHeaders(headers []kgo.RecordHeader) []kgo.RecordHeader {
 }
 
 func (c *chunk) copy(b []byte) []byte {
-	switch {
-	case b == nil:
+	if b == nil {
 		return nil
-	case len(b) > len(block{})/4:
-		return append(make([]byte, 0, len(b)), b...)
-	case len(b) > cap(c.text)-len(c.text):
-		next := blocks.Get().(*block)
-		c.blocks, c.text = append(c.blocks, next), next[:0]
 	}
 	from := len(c.text)
 	c.text = append(c.text, b...)
@@ -113,12 +114,11 @@ func (c *chunk) free() {
 		r.Recycle() // does nothing with a copy
 		c.all[i] = nil
 	}
-	for i, b := range c.blocks {
-		blocks.Put(b)
-		c.blocks[i] = nil
+	if c.text != nil {
+		texts.PutDecompressBytes(c.text)
 	}
 	clear(c.records)
 	clear(c.headers)
-	c.list, c.text, c.all, c.records, c.blocks, c.headers = nil, nil, c.all[:0], c.records[:0], c.blocks[:0], c.headers[:0]
+	c.size, c.list, c.text, c.all, c.records, c.headers = 0, nil, nil, c.all[:0], c.records[:0], c.headers[:0]
 	chunks.Put(c)
 }

@@ -13,7 +13,7 @@ const (
 )
 
 // inbox holds what was fetched for one partition and not taken yet, and counts
-// what is in the batch at hand. Putting never blocks, so that the poll loop
+// what is in memory of it. Putting never blocks, so that the poll loop
 // cannot wait for a worker that waits for a rebalance; instead fetching is
 // paused above a bound of bytes, and resumed when half of that is taken. What
 // all inboxes hold together is bounded, too: see ahead, whose lock guards all of
@@ -25,9 +25,10 @@ type inbox struct {
 
 	chunks []*chunk
 	taken  []*chunk // to the end; some of their records are not done
-	bytes  int64    // of chunks
-	hand   int64    // of what was taken and is not done
+	bytes  int64    // that wait
 	bound  int64    // of bytes
+	held   int64    // in memory: a chunk is until the last of its records is done
+	slots  int64    // of held: what the batch at hand is decoded into
 	full   bool     // bytes went over bound, and not yet below half of it
 	paused bool
 	closed bool
@@ -48,20 +49,27 @@ func (in *inbox) put(records []*kgo.Record) {
 	if len(records) == 0 {
 		return
 	}
-	copied, size := newChunk(records)
+	c := newChunk(records)
 	in.ahead.mu.Lock()
 	defer in.ahead.mu.Unlock()
 	if in.closed {
 		return
 	}
-	in.chunks = append(in.chunks, copied)
+	in.chunks = append(in.chunks, c)
 	in.fed = true
-	in.bytes += size
-	in.ahead.came(in, size)
+	in.bytes += c.size
+	in.hold(c.size)
+	in.ahead.came(in)
 	select {
 	case in.wake <- struct{}{}:
 	default:
 	}
+}
+
+// hold counts n bytes more, or less, that are in memory; the lock is held.
+func (in *inbox) hold(n int64) {
+	in.held += n
+	in.ahead.bytes += n
 }
 
 // take moves records to dst while more says so.
@@ -73,8 +81,8 @@ func (in *inbox) take(dst []*kgo.Record, more func(*kgo.Record) bool) []*kgo.Rec
 		for len(c.list) > 0 && more(c.list[0]) {
 			size := sizeOf(c.list[0])
 			in.bytes -= size
-			in.hand += size + decodedOverhead
-			in.ahead.bytes += decodedOverhead
+			in.slots += decodedOverhead
+			in.hold(decodedOverhead)
 			dst = append(dst, c.list[0])
 			c.list = c.list[1:]
 		}
@@ -96,15 +104,18 @@ func (in *inbox) back(records []*kgo.Record) {
 	}
 	in.ahead.mu.Lock()
 	defer in.ahead.mu.Unlock()
+	again := &chunk{list: append([]*kgo.Record(nil), records...)}
 	for _, r := range records {
-		size := sizeOf(r)
-		in.bytes += size
-		in.hand -= size + decodedOverhead
-		in.ahead.bytes -= decodedOverhead
+		in.bytes += sizeOf(r)
+		in.slots -= decodedOverhead
+		in.hold(-decodedOverhead)
 	}
-	in.chunks = append([]*chunk{{list: append([]*kgo.Record(nil), records...)}}, in.chunks...)
-	clear(in.taken) // they have these records: their memory is not used again
+	for i, c := range in.taken { // they have these records: their memory is not used again
+		again.size += c.size
+		in.taken[i] = nil
+	}
 	in.taken = in.taken[:0]
+	in.chunks = append([]*chunk{again}, in.chunks...)
 }
 
 // wasFed reports whether records have come since the inbox was made.
@@ -118,29 +129,33 @@ func (in *inbox) wasFed() bool {
 func (in *inbox) clear() {
 	in.ahead.mu.Lock()
 	defer in.ahead.mu.Unlock()
-	in.ahead.bytes -= in.bytes
+	for _, c := range in.chunks {
+		in.hold(-c.size)
+	}
 	in.chunks, in.bytes = nil, 0
 	in.ahead.changed(in)
 }
 
 // done says that nothing of what was taken is needed any more.
 func (in *inbox) done() {
+	freed := int64(0)
 	for i, c := range in.taken { // of the worker alone
+		freed += c.size
 		c.free()
 		in.taken[i] = nil
 	}
 	in.taken = in.taken[:0]
 	in.ahead.mu.Lock()
 	defer in.ahead.mu.Unlock()
-	if in.hand == 0 {
+	if in.slots == 0 {
 		return
 	}
-	in.ahead.bytes -= in.hand
-	in.hand = 0
+	in.hold(-freed - in.slots)
+	in.slots = 0
 	in.ahead.changed(in)
 }
 
-// most is how much a batch may hold, as hand counts it.
+// most is how much a batch may hold.
 func (in *inbox) most() int64 {
 	in.ahead.mu.Lock()
 	defer in.ahead.mu.Unlock()
@@ -176,8 +191,8 @@ func (in *inbox) close() {
 	}
 	in.closed = true
 	delete(in.ahead.inboxes, in)
-	in.ahead.bytes -= in.bytes + in.hand
-	in.chunks, in.taken, in.bytes, in.hand = nil, nil, 0, 0
+	in.hold(-in.held)
+	in.chunks, in.taken, in.bytes, in.slots = nil, nil, 0, 0
 	in.ahead.changed(in)
 }
 

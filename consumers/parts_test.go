@@ -142,6 +142,47 @@ func TestInboxPausesAndResumes(t *testing.T) {
 	}
 }
 
+// TestHeldMemoryIsCounted until it is free: that of all records of a chunk while
+// one of them waits or is at hand.
+func TestHeldMemoryIsCounted(t *testing.T) {
+	a := newAhead(1 << 20)
+	in := a.newInbox(func() {}, func() {})
+	const each = 100 + recordOverhead
+	holds := func(when string, n int64) {
+		t.Helper()
+		if a.bytes != n || in.held != n {
+			t.Errorf("%s: %d bytes are counted in all and %d of the partition, not %d", when, a.bytes, in.held, n)
+		}
+	}
+	some := func(n int) func(*kgo.Record) bool {
+		return func(*kgo.Record) bool { n--; return n >= 0 }
+	}
+	in.put(raws(0, 10, 100))
+	in.put(raws(10, 10, 100))
+	holds("fetched", 20*each)
+	in.take(nil, some(9))
+	holds("the most of a chunk at hand", 20*each+9*decodedOverhead)
+	in.done()
+	holds("the most of it done", 20*each)
+	got := in.take(nil, some(3))
+	in.back(got[2:])
+	holds("one of the next put back", 20*each+2*decodedOverhead)
+	in.done()
+	holds("the chunk done but for what was put back", 20*each)
+	in.take(nil, some(1))
+	in.done()
+	holds("that done, too", 10*each)
+	in.take(nil, some(100))
+	in.done()
+	holds("all done", 0)
+	in.put(raws(20, 10, 100))
+	in.take(nil, some(5))
+	in.clear()
+	holds("dropped what waits", 5*decodedOverhead)
+	in.close()
+	holds("closed", 0)
+}
+
 // TestReadingAheadIsBoundedInAll: above the bound nobody fetches, though none is
 // above a share of its own; but who holds nothing is let in, one round after the
 // other, while others can write nothing.
@@ -219,15 +260,15 @@ func TestFetchedRecordsAreCopied(t *testing.T) {
 	answer := []byte("keyvalueheader")
 	r := &kgo.Record{Key: answer[:3], Value: answer[3:8], Headers: []kgo.RecordHeader{{Key: "h", Value: answer[8:]}}, Offset: 7, LeaderEpoch: 3}
 	empty := &kgo.Record{Key: nil, Value: []byte{}, Offset: 8}
-	c, size := newChunk([]*kgo.Record{r, empty})
+	c := newChunk([]*kgo.Record{r, empty})
 	clear(answer)
 	copied := c.list
 	got := copied[0]
 	if string(got.Key) != "key" || string(got.Value) != "value" || got.Headers[0].Key != "h" || string(got.Headers[0].Value) != "header" || got.Offset != 7 || got.LeaderEpoch != 3 {
 		t.Errorf("got %v", got)
 	}
-	if copied[1].Key != nil || copied[1].Value == nil || len(copied[1].Headers) > 0 || size != sizeOf(r)+sizeOf(empty) {
-		t.Errorf("got %v, %d bytes", copied[1], size)
+	if copied[1].Key != nil || copied[1].Value == nil || len(copied[1].Headers) > 0 || c.size != sizeOf(r)+sizeOf(empty) {
+		t.Errorf("got %v, %d bytes", copied[1], c.size)
 	}
 }
 

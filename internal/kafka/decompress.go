@@ -41,7 +41,7 @@ func (d *Decompressor) Decompress(src []byte, codec kgo.CompressionCodecType) ([
 	}
 	if codec == kgo.CodecLz4 {
 		if frame, ok := parseFrame(src); ok {
-			if out, ok := d.unlz4(frame, d.pools.get(d.likely(len(src)))); ok {
+			if out, ok := d.unlz4(frame, d.pools.Buffer(d.likely(len(src)))); ok {
 				return d.fitted(src, out), nil
 			}
 		}
@@ -72,7 +72,7 @@ func (d *Decompressor) fitted(src, out []byte) []byte {
 	if size, _ := sizeFor(len(out)); cap(out) <= size+size/2 {
 		return out
 	}
-	fitting := append(d.pools.get(len(out)), out...)
+	fitting := append(d.pools.Buffer(len(out)), out...)
 	d.pools.PutDecompressBytes(out)
 	return fitting
 }
@@ -85,7 +85,7 @@ type guess struct {
 
 // GetDecompressBytes implements kgo.PoolDecompressBytes.
 func (g guess) GetDecompressBytes(compressed []byte, _ kgo.CompressionCodecType) []byte {
-	return g.get(g.d.likely(len(compressed)))
+	return g.Buffer(g.d.likely(len(compressed)))
 }
 
 // A frame of lz4: https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md.
@@ -191,7 +191,7 @@ func (d *Decompressor) room(dst []byte, n int) []byte {
 	if cap(dst)-len(dst) >= n {
 		return dst
 	}
-	larger := append(d.pools.get(len(dst)+n), dst...)
+	larger := append(d.pools.Buffer(len(dst)+n), dst...)
 	d.pools.PutDecompressBytes(dst)
 	return larger
 }

@@ -23,10 +23,10 @@ var (
 	_ kgo.PoolRecords         = (*Pools)(nil)
 )
 
-// Buffers below the least size share one; those above the largest are left to the
-// garbage collector.
+// Buffers below the least size share one: a batch may be a single small record, and
+// thousands of them wait. Those above the largest are left to the garbage collector.
 const (
-	leastBits   = 14 // 16 KiB
+	leastBits   = 9  // 512 B
 	mostBits    = 22 // 4 MiB
 	bufferSizes = 4 * (mostBits - leastBits + 1)
 )
@@ -44,8 +44,8 @@ func sizeFor(n int) (size, index int) {
 	return (quarter + 1) << shift, 4*(length-leastBits) + quarter - 4
 }
 
-// get is an empty buffer that holds n bytes.
-func (p *Pools) get(n int) []byte {
+// Buffer is an empty buffer that holds n bytes. It goes back by PutDecompressBytes.
+func (p *Pools) Buffer(n int) []byte {
 	size, index := sizeFor(n)
 	if index >= 0 {
 		if b, ok := p.buffers[index].Get().(*[]byte); ok {
@@ -58,7 +58,7 @@ func (p *Pools) get(n int) []byte {
 // GetDecompressBytes implements kgo.PoolDecompressBytes. A Decompressor knows
 // better.
 func (p *Pools) GetDecompressBytes(compressed []byte, _ kgo.CompressionCodecType) []byte {
-	return p.get(4 * len(compressed))
+	return p.Buffer(4 * len(compressed))
 }
 
 // PutDecompressBytes implements kgo.PoolDecompressBytes.
