@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/zap"
 
+	"github.com/weir-cdc/weir/internal/admin"
 	"github.com/weir-cdc/weir/internal/cdc"
 	"github.com/weir-cdc/weir/internal/sink"
 )
@@ -251,6 +252,56 @@ func TestReadAheadIsBounded(t *testing.T) {
 	caughtUp(t, r, 3)
 	if s.size() != 3*each {
 		t.Errorf("%d rows", s.size())
+	}
+}
+
+// TestWhatCannotBeFetchedIsAskedForWithPauses: the broker refuses at once, for as
+// long as the cause lasts, and neither it nor the sink has a core to spare.
+func TestWhatCannotBeFetchedIsAskedForWithPauses(t *testing.T) {
+	for _, c := range []struct {
+		err   *kerr.Error
+		state admin.State // of the partition
+		later int         // rows once the cause is gone
+	}{
+		{kerr.OffsetOutOfRange, admin.Failed, 2},
+		{kerr.TopicAuthorizationFailed, admin.Running, 3},
+	} {
+		t.Run(c.err.Message, func(t *testing.T) {
+			t.Parallel()
+			cluster, addr := fake(t, "t")
+			cl := connect(t, addr)
+			refused := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: "t", Partitions: []int32{0}, Err: c.err, Count: -1})
+			s := newTarget()
+			r := setup{addr: addr, writer: s, properties: map[string]string{"topics": "t"}}.build(t)
+			start(t, r)
+			for p := range int32(3) {
+				produce(t, cl, flat("t", p, int(p), 1))
+			}
+			rows := func(n int) {
+				t.Helper()
+				eventually(t, func() error {
+					if s.size() != n {
+						return fmt.Errorf("%d rows of %d: %s", s.size(), n, describe(r))
+					}
+					return nil
+				})
+			}
+			rows(2)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			if err := refused.Wait(ctx, 1); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(3 * time.Second)
+			if n := refused.Hits(); n > 20 {
+				t.Errorf("asked %d times in 3 s", n)
+			}
+			if tasks := r.Status().Tasks; len(tasks) != 3 || tasks[0].State != c.state {
+				t.Errorf("status %s", describe(r))
+			}
+			refused.Remove()
+			rows(c.later)
+		})
 	}
 }
 

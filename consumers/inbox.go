@@ -30,6 +30,8 @@ type inbox struct {
 	held   int64    // in memory: a chunk is until the last of its records is done
 	slots  int64    // of held: what the batch at hand is decoded into
 	full   bool     // bytes went over bound, and not yet below half of it
+	broken bool     // it cannot be fetched any more
+	rests  bool     // it could not be fetched, until the next turn
 	paused bool
 	closed bool
 	fed    bool // records have come
@@ -162,6 +164,16 @@ func (in *inbox) most() int64 {
 	return in.bound
 }
 
+// fail stops fetching after an answer that is an error: for good, or until the next
+// turn. The client would ask again at once, and get the same answer without a wait.
+func (in *inbox) fail(forGood bool) {
+	in.ahead.mu.Lock()
+	defer in.ahead.mu.Unlock()
+	in.broken = in.broken || forGood
+	in.rests = true
+	in.throttle()
+}
+
 // throttle pauses and resumes fetching; the lock is held.
 func (in *inbox) throttle() {
 	switch {
@@ -170,7 +182,7 @@ func (in *inbox) throttle() {
 	case in.bytes <= in.bound/2:
 		in.full = false
 	}
-	pause := in.full || in.ahead.keepsOut(in)
+	pause := in.full || in.broken || in.rests || in.ahead.keepsOut(in)
 	switch {
 	case in.closed || pause == in.paused:
 	case pause:

@@ -172,18 +172,22 @@ func (l *life) poll(ctx context.Context) {
 }
 
 // fetchError judges what the client could not fetch. Lost records stop their
-// partition; everything else is tried again by the client.
+// partition; everything else is tried again after a while.
 func (l *life) fetchError(topic string, number int32, err error) {
 	w := l.worker(topic, number)
 	var loss *kgo.ErrDataLoss
 	switch {
 	case errors.Is(err, context.Canceled) || errors.Is(err, kgo.ErrClientClosed):
 	case w != nil && (errors.Is(err, kerr.OffsetOutOfRange) || errors.As(err, &loss)):
+		w.inbox.fail(true)
 		w.halt(&sink.Stopped{
 			Reason: fmt.Errorf("records were removed, or lost by the brokers, before they were read: %w", err),
 			Advice: "rebuild the target from a new snapshot, or accept the loss with weirctl reset",
 		})
 	default:
+		if w != nil {
+			w.inbox.fail(false)
+		}
 		l.runner.problem.set(fmt.Errorf("fetching %s-%d: %w", topic, number, err), "")
 		l.runner.log.Warn("fetching", zap.String("topic", topic), zap.Int32("partition", number), zap.Error(err))
 	}

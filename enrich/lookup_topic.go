@@ -182,6 +182,7 @@ func (s *topicSource) poll(ctx context.Context, ahead *distance) {
 	if taken > 0 {
 		s.measure()
 	}
+	kafka.RestAfterErrors(ctx, fetches)
 }
 
 func (s *topicSource) measure() {

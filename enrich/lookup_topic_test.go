@@ -10,8 +10,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/weir-cdc/weir/deploy/local/servers"
 	"github.com/weir-cdc/weir/internal/cdc"
@@ -82,6 +84,25 @@ func (l *looking) soon(t testing.TB, value, want string) {
 		}
 	}
 	t.Errorf("got  %s\nwant %s", got, want)
+}
+
+// TestALookupTopicThatMayNotBeRead is asked for with pauses.
+func TestALookupTopicThatMayNotBeRead(t *testing.T) {
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cluster.Close()
+	addr := cluster.ListenAddrs()[0]
+	send(t, newTopic(t, addr, "users", 1, nil), "users", `{"id":1}`, `{"name":"Ann","email":"a@x"}`)
+	began := time.Now()
+	refused := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Err: kerr.TopicAuthorizationFailed, Count: -1,
+		When: func(kmsg.Request) bool { return time.Since(began) < 3*time.Second }})
+	l := startLookup(t, inTopic(addr, "users"))
+	l.soon(t, `{"user_id":1}`, `{"user_id":1,"user_name":"Ann","email":"a@x"}`)
+	if n := refused.Hits(); n == 0 || n > 20 {
+		t.Errorf("asked %d times in 3 s", n)
+	}
 }
 
 // TestLookupInATopic: all forms of values, read to the end before the first

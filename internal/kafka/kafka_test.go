@@ -13,7 +13,10 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/zap/zaptest"
 
 	"github.com/weir-cdc/weir/deploy/local/servers"
@@ -154,6 +157,33 @@ func TestSchemasAreFoundByFingerprint(t *testing.T) {
 	source.Close()
 	if _, err := source.Entry(context.Background(), []byte("unknown")); err == nil {
 		t.Error("a closed source waits")
+	}
+}
+
+// TestSchemasThatMayNotBeRead are asked for with pauses, and read once they may be.
+func TestSchemasThatMayNotBeRead(t *testing.T) {
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "shop.weir-schemas"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cluster.Close()
+	refused := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Err: kerr.TopicAuthorizationFailed, Count: -1})
+	addr := kgo.SeedBrokers(cluster.ListenAddrs()...)
+	entry := json.NewSchemaEntry("weir:shop", "shop.db.t", nil, cdc.NewSchema("v", cdc.Field{Name: "a", Type: cdc.Int64}))
+	produce(t, client(t, addr), &kgo.Record{Topic: "shop.weir-schemas", Key: []byte(entry.Fingerprint), Value: entry.Marshal()})
+	source := NewSchemaSource(zaptest.NewLogger(t), addr)
+	defer source.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	if _, err := source.Entry(ctx, []byte(entry.Fingerprint)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+	if n := refused.Hits(); n == 0 || n > 20 {
+		t.Errorf("asked %d times in 3 s", n)
+	}
+	refused.Remove()
+	if _, err := source.Entry(t.Context(), []byte(entry.Fingerprint)); err != nil {
+		t.Error(err)
 	}
 }
 

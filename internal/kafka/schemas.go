@@ -127,6 +127,7 @@ func (s *SchemaSource) read(ctx context.Context) {
 		close(s.news)
 		s.news = make(chan struct{})
 		s.mu.Unlock()
+		RestAfterErrors(ctx, fetches)
 	}
 }
 
