@@ -77,17 +77,10 @@ func (a *ahead) changed(in *inbox) {
 	in.throttle()
 }
 
-// turn lets those be fetched again that could not be, and begins a round if it is
-// time. It is called every observeEvery.
+// turn begins a round if it is time. It is called every observeEvery.
 func (a *ahead) turn() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for in := range a.inboxes {
-		if in.rests {
-			in.rests = false
-			in.throttle()
-		}
-	}
 	if !a.shut || a.round {
 		return
 	}

@@ -264,7 +264,8 @@ func TestWhatCannotBeFetchedIsAskedForWithPauses(t *testing.T) {
 		later int         // rows once the cause is gone
 	}{
 		{kerr.OffsetOutOfRange, admin.Failed, 2},
-		{kerr.TopicAuthorizationFailed, admin.Running, 3},
+		{kerr.TopicAuthorizationFailed, admin.Running, 3}, {kerr.CorruptMessage, admin.Running, 3},
+		{kerr.NotLeaderForPartition, admin.Running, 3}, {kerr.KafkaStorageError, admin.Running, 3}, {kerr.UnknownLeaderEpoch, admin.Running, 3},
 	} {
 		t.Run(c.err.Message, func(t *testing.T) {
 			t.Parallel()

@@ -1,6 +1,8 @@
 package consumers
 
 import (
+	"time"
+
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -31,7 +33,7 @@ type inbox struct {
 	slots  int64    // of held: what the batch at hand is decoded into
 	full   bool     // bytes went over bound, and not yet below half of it
 	broken bool     // it cannot be fetched any more
-	rests  bool     // it could not be fetched, until the next turn
+	rests  int      // refusals that are not over
 	paused bool
 	closed bool
 	fed    bool // records have come
@@ -164,14 +166,26 @@ func (in *inbox) most() int64 {
 	return in.bound
 }
 
-// fail stops fetching after an answer that is an error: for good, or until the next
-// turn. The client would ask again at once, and get the same answer without a wait.
-func (in *inbox) fail(forGood bool) {
+// end stops fetching for good.
+func (in *inbox) end() {
 	in.ahead.mu.Lock()
 	defer in.ahead.mu.Unlock()
-	in.broken = in.broken || forGood
-	in.rests = true
+	in.broken = true
 	in.throttle()
+}
+
+// rest stops fetching for a while.
+func (in *inbox) rest(d time.Duration) {
+	in.ahead.mu.Lock()
+	defer in.ahead.mu.Unlock()
+	in.rests++
+	in.throttle()
+	time.AfterFunc(d, func() {
+		in.ahead.mu.Lock()
+		defer in.ahead.mu.Unlock()
+		in.rests--
+		in.throttle()
+	})
 }
 
 // throttle pauses and resumes fetching; the lock is held.
@@ -182,7 +196,7 @@ func (in *inbox) throttle() {
 	case in.bytes <= in.bound/2:
 		in.full = false
 	}
-	pause := in.full || in.broken || in.rests || in.ahead.keepsOut(in)
+	pause := in.full || in.broken || in.rests > 0 || in.ahead.keepsOut(in)
 	switch {
 	case in.closed || pause == in.paused:
 	case pause:

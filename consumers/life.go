@@ -40,17 +40,18 @@ type life struct {
 	alive  context.Context // of the client
 	kill   context.CancelFunc
 
-	mu      sync.Mutex
-	running map[partition]*worker
-	ahead   *ahead
-	seeks   []*seek
-	wake    context.CancelFunc // ends the poll that waits, if one does
-	missing []string           // topics that are listed and do not exist
-	ends    time.Duration      // how long the end of a lease may wait for its worker
+	mu       sync.Mutex
+	running  map[partition]*worker
+	ahead    *ahead
+	seeks    []*seek
+	wake     context.CancelFunc     // ends the poll that waits, if one does
+	missing  []string               // topics that are listed and do not exist
+	refusals map[partition]refusals // of the poll loop alone
+	ends     time.Duration          // how long the end of a lease may wait for its worker
 }
 
 func newLife(r *Runner, g *gate) *life {
-	l := &life{runner: r, gate: g, running: map[partition]*worker{}, ahead: newAhead(r.config.BufferBytes), ends: revokeWithin}
+	l := &life{runner: r, gate: g, running: map[partition]*worker{}, refusals: map[partition]refusals{}, ahead: newAhead(r.config.BufferBytes), ends: revokeWithin}
 	l.alive, l.kill = context.WithCancel(context.Background())
 	return l
 }
@@ -179,18 +180,46 @@ func (l *life) fetchError(topic string, number int32, err error) {
 	switch {
 	case errors.Is(err, context.Canceled) || errors.Is(err, kgo.ErrClientClosed):
 	case w != nil && (errors.Is(err, kerr.OffsetOutOfRange) || errors.As(err, &loss)):
-		w.inbox.fail(true)
+		w.inbox.end()
 		w.halt(&sink.Stopped{
 			Reason: fmt.Errorf("records were removed, or lost by the brokers, before they were read: %w", err),
 			Advice: "rebuild the target from a new snapshot, or accept the loss with weirctl reset",
 		})
 	default:
-		if w != nil {
-			w.inbox.fail(false)
-		}
-		l.runner.problem.set(fmt.Errorf("fetching %s-%d: %w", topic, number, err), "")
-		l.runner.log.Warn("fetching", zap.String("topic", topic), zap.Int32("partition", number), zap.Error(err))
+		l.refused(partition{topic, number}, w, err)
 	}
+}
+
+// refusals are the answers of a partition's broker, one after the other, that it
+// cannot be read now.
+type refusals struct {
+	n    int
+	last time.Time
+}
+
+const (
+	refusedFirst = 200 * time.Millisecond // pauses between them, which double
+	refusedMost  = 4 * time.Second
+	refusedTill  = 10 * time.Second // without one they are over
+	refusedOften = 5                // is more than what passes by itself
+)
+
+// refused lets a partition rest, if it is read here. The client would ask again at
+// once, and the broker answers without a wait.
+func (l *life) refused(part partition, w *worker, err error) {
+	now, before := l.runner.now(), l.refusals[part]
+	if now.Sub(before.last) > refusedTill {
+		before.n = 0
+	}
+	l.refusals[part] = refusals{before.n + 1, now}
+	if w != nil {
+		w.inbox.rest(backoff{refusedFirst, refusedMost, l.runner.backoff.random}.pause(before.n))
+	}
+	if kerr.IsRetriable(err) && before.n < refusedOften {
+		return
+	}
+	l.runner.problem.set(fmt.Errorf("fetching %s-%d: %w", part.topic, part.number, err), "")
+	l.runner.log.Warn("fetching", zap.String("topic", part.topic), zap.Int32("partition", part.number), zap.Error(err))
 }
 
 // observe looks at the ends of the partitions, for the lag, and at the ids of

@@ -312,7 +312,8 @@ func (r *Runner) clientOptions(g *gate) ([]kgo.Opt, error) {
 	opts = append(opts,
 		kgo.Balancers(kgo.StickyBalancer()), // eager
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.KeepControlRecords(), // commits go past transaction markers, so that lag reaches 0
+		kgo.KeepRetryableFetchErrors(), // see life.refused
+		kgo.KeepControlRecords(),       // commits go past transaction markers, so that lag reaches 0
 		kgo.SessionTimeout(f.Session), kgo.HeartbeatInterval(f.Heartbeat), kgo.RebalanceTimeout(f.Rebalance),
 		kgo.FetchMaxWait(f.MaxWait), kgo.FetchMinBytes(f.MinBytes), kgo.FetchMaxBytes(f.MaxBytes), kgo.FetchMaxPartitionBytes(f.PartitionBytes),
 		kgo.BrokerMaxReadBytes(1<<30), kgo.WithPools(pools), kgo.WithDecompressor(kafka.NewDecompressor(pools)), kgo.Rack(f.Rack),
