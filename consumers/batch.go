@@ -113,17 +113,19 @@ func (b *batch) reset() {
 
 // trim lets go of memory that a batch of most bytes, as the inbox counts, cannot
 // use; and of all that a larger row left, for what was decoded points into it
-// until the next batch, which may be long in coming.
-func (b *batch) trim(most int64) {
+// until the next batch, which may be long in coming. It reports whether there was
+// one.
+func (b *batch) trim(most int64) (large bool) {
 	if b.held > most {
 		b.slots, b.kept = nil, nil
 		clear(b.decoded[:cap(b.decoded)])
-		return
+		return true
 	}
 	if n := int(most/decodedOverhead) + 1; len(b.slots) > n {
 		clear(b.slots[n:])
 		b.slots = b.slots[:n:n]
 	}
+	return false
 }
 
 // slot is the memory for the i-th record.

@@ -338,6 +338,32 @@ func TestAChainThatFailsStartsFromTheKafkaRecords(t *testing.T) {
 	}
 }
 
+// aChainThatForgets counts how often it is told to.
+type aChainThatForgets struct {
+	chain
+	forgot *atomic.Int32
+}
+
+func (c aChainThatForgets) Forget() { c.forgot.Add(1) }
+
+// TestAChainIsToldToForget large rows, when they are done.
+func TestAChainIsToldToForget(t *testing.T) {
+	_, addr := fake(t, "t")
+	cl := connect(t, addr)
+	var forgot atomic.Int32
+	r := setup{addr: addr, writer: newTarget(), properties: map[string]string{"topics": "t", "fetch.buffer.bytes": fmt.Sprint(1 << 20)}, chain: func() (Chain, error) {
+		return aChainThatForgets{func(records []*cdc.Record) ([]*cdc.Record, error) { return records, nil }, &forgot}, nil
+	}}.build(t)
+	start(t, r)
+	for i, size := range []int{10, 900_000, 10} {
+		produce(t, cl, &kgo.Record{Topic: "t", Partition: 0, Key: fmt.Append(nil, i), Value: fmt.Appendf(nil, `{"x":"%s"}`, strings.Repeat("x", size))})
+		caughtUp(t, r, 3)
+	}
+	if n := forgot.Load(); n != 1 {
+		t.Errorf("told %d times", n)
+	}
+}
+
 // TestAChainMayGiveUp: errors.retry.timeout bounds the attempts of a transform.
 func TestAChainMayGiveUp(t *testing.T) {
 	_, addr := fake(t, "t")

@@ -178,7 +178,9 @@ func (w *worker) step(ctx context.Context) error {
 // or what there is when the first has waited long enough.
 func (w *worker) collect(ctx context.Context) error {
 	b, limits := &w.batch, w.runner.limits
-	b.trim(w.inbox.most())
+	if f, ok := w.chain.(forgetter); b.trim(w.inbox.most()) && ok {
+		f.Forget()
+	}
 	b.reset()
 	w.inbox.done()
 	var began time.Time

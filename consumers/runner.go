@@ -162,6 +162,9 @@ func (r *Runner) newChain(env transform.Env) (Chain, error) {
 // which a sink that keeps the latest state of a key asks for.
 type follower interface{ FollowMoves() }
 
+// forgetter is a chain that can let go of the records of the last batch.
+type forgetter interface{ Forget() }
+
 // closeChain ends the transforms of one partition.
 func closeChain(chain Chain) error {
 	if c, ok := chain.(io.Closer); ok {

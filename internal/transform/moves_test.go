@@ -2,8 +2,10 @@ package transform
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
+	"weak"
 
 	"github.com/weir-cdc/weir/internal/cdc"
 	"github.com/weir-cdc/weir/internal/config"
@@ -41,9 +43,9 @@ func statusOf(id int64, status string) *cdc.Row {
 	return r
 }
 
-// TestMoves: what an update takes elsewhere, or out of sight, is deleted where
-// it was, before it is written where it is; what stays is not.
-func TestMoves(t *testing.T) {
+// newByStatus is a chain of byStatus that follows moves.
+func newByStatus(t *testing.T) *Chain {
+	t.Helper()
 	classes := Classes{Transforms: map[string]func(*Options) Transform{"ByStatus": func(*Options) Transform { return byStatus{} }}}
 	v, _, err := config.Parse(map[string]string{"transforms": "s", "transforms.s.type": "ByStatus"}, Properties)
 	if err != nil {
@@ -54,6 +56,36 @@ func TestMoves(t *testing.T) {
 		t.Fatal(err)
 	}
 	chain.FollowMoves()
+	return chain
+}
+
+// TestAChainForgets the records of its last call, and what it copied of them.
+func TestAChainForgets(t *testing.T) {
+	chain := newByStatus(t)
+	text := make([]byte, 1<<20)
+	held := weak.Make(&text[0])
+	func() {
+		before, after := statusOf(1, "-"), statusOf(1, "-")
+		before.Values[1], after.Values[1] = cdc.String(text), cdc.String(text)
+		r := &cdc.Record{Op: cdc.OpUpdate, Envelope: &cdc.Envelope{Op: cdc.OpUpdate, Before: before, After: after}}
+		if kept, err := chain.Apply(t.Context(), []*cdc.Record{r}); len(kept) != 1 || err != nil {
+			t.Errorf("kept %d, %v", len(kept), err)
+		}
+	}()
+	text = nil
+	chain.Forget()
+	runtime.GC()
+	runtime.GC()
+	if held.Value() != nil || chain.spare != nil {
+		t.Error("the row is still held")
+	}
+	runtime.KeepAlive(chain)
+}
+
+// TestMoves: what an update takes elsewhere, or out of sight, is deleted where
+// it was, before it is written where it is; what stays is not.
+func TestMoves(t *testing.T) {
+	chain := newByStatus(t)
 	key := &cdc.Row{}
 	key.Reset(cdc.Bare(cdc.Field{Type: cdc.Int64}))
 	for range 2 { // the second time on used memory

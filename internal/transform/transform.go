@@ -300,6 +300,9 @@ func (c *Chain) Apply(ctx context.Context, records []*cdc.Record) ([]*cdc.Record
 	return c.conclude(records)
 }
 
+// Forget lets go of the records of the last call and of the memory that they took.
+func (c *Chain) Forget() { c.verdicts, c.kept, c.all, c.shadows, c.spare = nil, nil, nil, nil, nil }
+
 // conclude parts the records by what became of them.
 func (c *Chain) conclude(records []*cdc.Record) ([]*cdc.Record, error) {
 	var rejected *sink.Rejected
