@@ -67,14 +67,22 @@ type places struct {
 // folder is where the binaries are built into.
 var folder string
 
-// build builds them, once for all tests of a run.
-var build = sync.OnceValue(func() error {
-	root, err := processes.Root(context.Background())
-	if err != nil {
-		return err
-	}
-	return processes.Build(context.Background(), root, folder, "./cmd/weir-capture", "./cmd/weir-elasticsearch", "./cmd/weir-redis", "./cmd/weir-lake", "./cmd/weirctl")
-})
+// services are the programs of a fleet.
+var services = []string{"./cmd/weir-capture", "./cmd/weir-elasticsearch", "./cmd/weir-redis", "./cmd/weir-lake"}
+
+// build builds them, and weirctl.
+var build = building(func() string { return folder }, append(services, "./cmd/weirctl")...)
+
+// building builds programs into a folder, once for all tests of a run.
+func building(into func() string, arguments ...string) func() error {
+	return sync.OnceValue(func() error {
+		root, err := processes.Root(context.Background())
+		if err != nil {
+			return err
+		}
+		return processes.Build(context.Background(), root, into(), arguments...)
+	})
+}
 
 // patience is how long a process is waited for that was asked to end. After the
 // ten seconds that are promised it ends by itself, with an exit code that is not
@@ -337,4 +345,28 @@ func (f *fleet) jobs(tables []*table) (jobs []compare.Job) {
 		})
 	}
 	return jobs
+}
+
+// compared compares a source with its targets, shows the result, and fails the
+// test for each difference.
+func compared(t *testing.T, jobs []compare.Job) *compare.Report {
+	t.Helper()
+	report, err := compare.Verify(t.Context(), jobs, compare.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	if err := report.Write(&text); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("\n%s", text.String())
+	if report.Differences() > 0 {
+		t.Errorf("%d differences", report.Differences())
+	}
+	for _, e := range report.Events {
+		if e.Compacted > 0 {
+			t.Errorf("%d events of %s are no longer in Kafka", e.Compacted, e.Table)
+		}
+	}
+	return report
 }

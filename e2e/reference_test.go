@@ -17,7 +17,6 @@ import (
 
 	"github.com/weir-cdc/weir/deploy/local/processes"
 	"github.com/weir-cdc/weir/deploy/local/servers"
-	"github.com/weir-cdc/weir/internal/compare"
 )
 
 func TestReferenceShopRunsFromItsFiles(t *testing.T) {
@@ -27,7 +26,7 @@ func TestReferenceShopRunsFromItsFiles(t *testing.T) {
 	s.start()
 	s.disturb(w)
 	s.settle()
-	s.compare()
+	compared(s.t, s.jobs())
 	s.checkKeys()
 	s.checkObjects()
 	s.checkLake()
@@ -64,24 +63,6 @@ func (s *shop) disturb(w *workload) {
 	stop()
 	s.must(<-done)
 	s.t.Logf("%d transactions changed %d rows", w.transactions.Load(), w.rows.Load())
-}
-
-// compare compares every table with its targets.
-func (s *shop) compare() {
-	s.t.Helper()
-	report, err := compare.Verify(s.t.Context(), s.jobs(), compare.Options{})
-	s.must(err)
-	var text strings.Builder
-	s.must(report.Write(&text))
-	s.t.Logf("\n%s", text.String())
-	if report.Differences() > 0 {
-		s.t.Errorf("%d differences", report.Differences())
-	}
-	for _, e := range report.Events {
-		if e.Compacted > 0 {
-			s.t.Errorf("%d events of %s are no longer in Kafka", e.Compacted, e.Table)
-		}
-	}
 }
 
 // checkKeys looks at every key of the cache: it is a row's and expires within

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,7 +16,6 @@ import (
 
 	"github.com/weir-cdc/weir/deploy/local/processes"
 	"github.com/weir-cdc/weir/deploy/local/servers"
-	"github.com/weir-cdc/weir/internal/compare"
 	fp "github.com/weir-cdc/weir/internal/failpoint"
 )
 
@@ -25,13 +23,7 @@ import (
 // to stop.
 func stepwise() string { return filepath.Join(folder, "stepwise") }
 
-var buildStepwise = sync.OnceValue(func() error {
-	root, err := processes.Root(context.Background())
-	if err != nil {
-		return err
-	}
-	return processes.Build(context.Background(), root, stepwise(), "-tags=failpoint", "./cmd/weir-capture", "./cmd/weir-elasticsearch", "./cmd/weir-redis", "./cmd/weir-lake")
-})
+var buildStepwise = building(stepwise, append([]string{"-tags=failpoint"}, services...)...)
 
 // broken is a topic that has nothing but records that no sink can read.
 const broken = "broken"
@@ -78,14 +70,8 @@ func TestSinksAreKilledAtEveryStep(t *testing.T) {
 // letters.
 func (f *fleet) compareSteps(w *workload) {
 	f.t.Helper()
-	report, err := compare.Verify(f.t.Context(), f.jobs(w.tables), compare.Options{})
-	f.must(err)
-	var text strings.Builder
-	f.must(report.Write(&text))
-	f.t.Logf("%d transactions\n%s", w.transactions.Load(), text.String())
-	if report.Differences() > 0 {
-		f.t.Errorf("%d differences", report.Differences())
-	}
+	compared(f.t, f.jobs(w.tables))
+	f.t.Logf("%d transactions", w.transactions.Load())
 	ends, err := kadm.NewClient(f.kafka).ListEndOffsets(f.t.Context(), f.topic(broken))
 	f.must(err)
 	end, _ := ends.Lookup(f.topic(broken), 0)
