@@ -114,7 +114,7 @@ func (b *batch) reset() {
 // trim lets go of memory that a batch of most bytes, as the inbox counts, cannot
 // use; and of all that a larger row left, for what was decoded points into it
 // until the next batch, which may be long in coming. It reports whether there was
-// one.
+// one, for others have pointers into it, too.
 func (b *batch) trim(most int64) (large bool) {
 	if b.held > most {
 		b.slots, b.kept = nil, nil

@@ -338,6 +338,42 @@ func TestAChainThatFailsStartsFromTheKafkaRecords(t *testing.T) {
 	}
 }
 
+// TestAGroupThatCannotBeJoinedIsSaid at once.
+func TestAGroupThatCannotBeJoinedIsSaid(t *testing.T) {
+	t.Parallel()
+	cluster, addr := fake(t, "t")
+	refused := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.JoinGroup}, Err: kerr.GroupAuthorizationFailed, TopLevel: true, Count: -1})
+	r := setup{addr: addr, writer: newTarget(), properties: map[string]string{"topics": "t"}}.build(t)
+	start(t, r)
+	eventually(t, func() error {
+		if p := r.problem.get(); p == nil || !strings.Contains(p.Text, "as a member of group "+r.config.Group) {
+			return fmt.Errorf("the problem is %v", p)
+		}
+		return nil
+	})
+	refused.Remove()
+	caughtUp(t, r, 3)
+}
+
+// TestABatchThatIsTooLargeStopsItsPartition, for the client does not fetch it again.
+func TestABatchThatIsTooLargeStopsItsPartition(t *testing.T) {
+	t.Parallel()
+	_, addr := fake(t, "t")
+	r := setup{addr: addr, writer: newTarget(), properties: map[string]string{"topics": "t"}}.build(t)
+	start(t, r)
+	caughtUp(t, r, 3)
+	r.mu.Lock()
+	l := r.life
+	r.mu.Unlock()
+	l.fetchError("t", 1, &kgo.ErrDecompressTooLarge{Topic: "t", Partition: 1, Offset: 7, NextOffset: 9})
+	eventually(t, func() error {
+		if p := r.Status().Tasks[1].Problem; p == nil || !strings.Contains(p.Text, "a batch at offset 7") {
+			return fmt.Errorf("%s", describe(r))
+		}
+		return nil
+	})
+}
+
 // aChainThatForgets counts how often it is told to.
 type aChainThatForgets struct {
 	chain

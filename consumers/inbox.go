@@ -34,6 +34,7 @@ type inbox struct {
 	full   bool     // bytes went over bound, and not yet below half of it
 	broken bool     // it cannot be fetched any more
 	rests  int      // refusals that are not over
+	left   bool     // the lease has ended: another one may read the partition
 	paused bool
 	closed bool
 	fed    bool // records have come
@@ -166,6 +167,14 @@ func (in *inbox) most() int64 {
 	return in.bound
 }
 
+// leave lets go of the partition, whose next lease may have begun before this one's
+// worker ends. What is held still counts.
+func (in *inbox) leave() {
+	in.ahead.mu.Lock()
+	defer in.ahead.mu.Unlock()
+	in.left = true
+}
+
 // end stops fetching for good.
 func (in *inbox) end() {
 	in.ahead.mu.Lock()
@@ -198,7 +207,7 @@ func (in *inbox) throttle() {
 	}
 	pause := in.full || in.broken || in.rests > 0 || in.ahead.keepsOut(in)
 	switch {
-	case in.closed || pause == in.paused:
+	case in.closed || in.left || pause == in.paused:
 	case pause:
 		in.paused = true
 		in.pause()

@@ -94,6 +94,7 @@ func (l *life) ending(leases []*Lease, lost bool) {
 	for _, lease := range leases {
 		if w := l.running[lease.part]; w != nil && w.lease == lease {
 			ending = append(ending, w)
+			w.inbox.leave()
 			delete(l.running, lease.part)
 		}
 	}
@@ -161,6 +162,9 @@ func (l *life) poll(ctx context.Context) {
 				}
 				return
 			}
+			if p.Err == nil {
+				delete(l.refusals, partition{p.Topic, p.Partition})
+			}
 			if p.LastStableOffset >= 0 {
 				w.seen(p.LastStableOffset)
 			}
@@ -177,6 +181,7 @@ func (l *life) poll(ctx context.Context) {
 func (l *life) fetchError(topic string, number int32, err error) {
 	w := l.worker(topic, number)
 	var loss *kgo.ErrDataLoss
+	var large *kgo.ErrDecompressTooLarge
 	switch {
 	case errors.Is(err, context.Canceled) || errors.Is(err, kgo.ErrClientClosed):
 	case w != nil && (errors.Is(err, kerr.OffsetOutOfRange) || errors.As(err, &loss)):
@@ -184,6 +189,11 @@ func (l *life) fetchError(topic string, number int32, err error) {
 		w.halt(&sink.Stopped{
 			Reason: fmt.Errorf("records were removed, or lost by the brokers, before they were read: %w", err),
 			Advice: "rebuild the target from a new snapshot, or accept the loss with weirctl reset",
+		})
+	case w != nil && errors.As(err, &large):
+		w.halt(&sink.Stopped{
+			Reason: fmt.Errorf("a batch at offset %d becomes larger than a batch may be: %w", large.Offset, err),
+			Advice: "stop the sink and move its offset past the batch with weirctl reset",
 		})
 	default:
 		l.refused(partition{topic, number}, w, err)
@@ -205,21 +215,36 @@ const (
 )
 
 // refused lets a partition rest, if it is read here. The client would ask again at
-// once, and the broker answers without a wait.
+// once, and the broker answers without a wait. Of what is asked of no partition the
+// client itself asks again after a while, and topics that are missing are said: only
+// what concerns the group is new.
 func (l *life) refused(part partition, w *worker, err error) {
+	var session *kgo.ErrGroupSession
+	switch {
+	case w == nil && errors.As(err, &session):
+		l.complain(fmt.Errorf("reading as a member of group %s: %w", l.runner.config.Group, err))
+	case w == nil && kerr.IsRetriable(err):
+	case w == nil:
+		l.complain(fmt.Errorf("fetching %s: %w", part.topic, err))
+	case l.rest(part, w) > refusedOften || !kerr.IsRetriable(err):
+		l.complain(fmt.Errorf("fetching %s-%d: %w", part.topic, part.number, err))
+	}
+}
+
+func (l *life) complain(err error) {
+	l.runner.problem.set(err, "")
+	l.runner.log.Warn("fetching", zap.Error(err))
+}
+
+// rest lets a partition rest that was refused, and returns how often it was.
+func (l *life) rest(part partition, w *worker) int {
 	now, before := l.runner.now(), l.refusals[part]
 	if now.Sub(before.last) > refusedTill {
 		before.n = 0
 	}
 	l.refusals[part] = refusals{before.n + 1, now}
-	if w != nil {
-		w.inbox.rest(backoff{refusedFirst, refusedMost, l.runner.backoff.random}.pause(before.n))
-	}
-	if kerr.IsRetriable(err) && before.n < refusedOften {
-		return
-	}
-	l.runner.problem.set(fmt.Errorf("fetching %s-%d: %w", part.topic, part.number, err), "")
-	l.runner.log.Warn("fetching", zap.String("topic", part.topic), zap.Int32("partition", part.number), zap.Error(err))
+	w.inbox.rest(backoff{refusedFirst, refusedMost, l.runner.backoff.random}.pause(before.n))
+	return before.n + 1
 }
 
 // observe looks at the ends of the partitions, for the lag, and at the ids of

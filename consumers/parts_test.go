@@ -142,6 +142,37 @@ func TestInboxPausesAndResumes(t *testing.T) {
 	}
 }
 
+// TestAnInboxLeavesItsPartition to that of the next lease: whatever becomes of what
+// it holds, fetching is the other's.
+func TestAnInboxLeavesItsPartition(t *testing.T) {
+	a := newAhead(1 << 20)
+	fetching := true // of the client
+	inbox := func() *inbox { return a.newInbox(func() { fetching = false }, func() { fetching = true }) }
+	old := inbox()
+	old.put(raws(0, 3, 1<<16)) // a target that hangs
+	a.share(4)
+	if fetching {
+		t.Fatal("a full one fetches")
+	}
+	old.rest(time.Millisecond)
+	old.leave()
+	a.share(1)
+	fetching = true // as begun does
+	next := inbox()
+	a.share(8)
+	if !fetching {
+		t.Error("the old one keeps the next from fetching")
+	}
+	next.end()
+	time.Sleep(50 * time.Millisecond) // the old one's rest ends
+	old.clear()
+	old.close()
+	a.share(1)
+	if fetching {
+		t.Error("the old one fetches for the next, which has stopped")
+	}
+}
+
 // TestHeldMemoryIsCounted until it is free: that of all records of a chunk while
 // one of them waits or is at hand.
 func TestHeldMemoryIsCounted(t *testing.T) {

@@ -50,4 +50,7 @@ func TestMissingTopicsAreSaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, r.Ready)
+	if p := r.problem.get(); p != nil {
+		t.Errorf("what is said of a missing topic is said as a problem, too: %s", p.Text)
+	}
 }
