@@ -154,7 +154,6 @@ func TestAnInboxLeavesItsPartition(t *testing.T) {
 	if fetching {
 		t.Fatal("a full one fetches")
 	}
-	old.rest(time.Millisecond)
 	old.leave()
 	a.share(1)
 	fetching = true // as begun does
@@ -164,7 +163,8 @@ func TestAnInboxLeavesItsPartition(t *testing.T) {
 		t.Error("the old one keeps the next from fetching")
 	}
 	next.end()
-	time.Sleep(50 * time.Millisecond) // the old one's rest ends
+	old.rest(time.Millisecond)
+	time.Sleep(50 * time.Millisecond) // that ends
 	old.clear()
 	old.close()
 	a.share(1)
