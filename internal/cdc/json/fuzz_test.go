@@ -91,7 +91,7 @@ func roundTrip(t *testing.T, s *cdc.Schema, e *cdc.Envelope, known uint64) {
 // FuzzMalformed feeds arbitrary text to Readers that know a schema and that know
 // none: no crash, what is no JSON is refused by both, and what is JSON is taken by
 // the one that knows no schema, unless it looks like an envelope or an inline
-// schema and is none.
+// schema and is none, or has a field without a name.
 func FuzzMalformed(f *testing.F) {
 	s := cdc.NewSchema("m.Value",
 		cdc.Field{Name: "i", Type: cdc.Int64, Optional: true}, cdc.Field{Name: "s", Type: cdc.Text, Optional: true},
@@ -139,10 +139,10 @@ var malformedSeeds = []string{
 }
 
 // plainValue reports whether value, which is JSON, is surely no envelope, has no
-// inline schema and is not too deep.
+// inline schema and no field without a name, and is not too deep.
 func plainValue(value []byte) bool {
 	var m map[string]stdjson.RawMessage
-	if err := stdjson.Unmarshal(value, &m); err == nil && (m["op"] != nil || m["schema"] != nil) {
+	if err := stdjson.Unmarshal(value, &m); err == nil && (m["op"] != nil || m["schema"] != nil || m[""] != nil) {
 		return false
 	}
 	return bytes.Count(value, []byte("["))+bytes.Count(value, []byte("{")) < maxDepth
