@@ -188,16 +188,25 @@ func (l *life) fetchError(topic string, number int32, err error) {
 		w.inbox.end()
 		w.halt(&sink.Stopped{
 			Reason: fmt.Errorf("records were removed, or lost by the brokers, before they were read: %w", err),
-			Advice: "rebuild the target from a new snapshot, or accept the loss with weirctl reset",
+			Advice: l.unlessRanges("rebuild the target from a new snapshot, or accept the loss with weirctl reset", adviceGap),
 		})
 	case w != nil && errors.As(err, &large):
 		w.halt(&sink.Stopped{
 			Reason: fmt.Errorf("a batch at offset %d becomes larger than a batch may be: %w", large.Offset, err),
-			Advice: "stop the sink and move its offset past the batch with weirctl reset",
+			Advice: l.unlessRanges("stop the sink and move its offset past the batch with weirctl reset", adviceNewLake),
 		})
 	default:
 		l.refused(partition{topic, number}, w, err)
 	}
+}
+
+// unlessRanges is one advice for a Writer and another for ranges, whose offsets
+// cannot be reset.
+func (l *life) unlessRanges(writer, ranges string) string {
+	if l.runner.ranges != nil {
+		return ranges
+	}
+	return writer
 }
 
 // refusals are the answers of a partition's broker, one after the other, that it

@@ -147,6 +147,9 @@ func (f *rangeFlow) open(ctx context.Context) error {
 // adviceNewLake is for offsets that prove nothing about the files.
 const adviceNewLake = "set the offset and metadata that were there before, if they are known; else begin anew with another group.id and another topics.dir or bucket: continuing could write records twice or leave some out"
 
+// adviceGap is for records, or deletes, that are no longer in the log.
+const adviceGap = "accept the gap with lost.records=continue (for removed records) or tombstone.horizon.ms=0 (for deletes that may be gone); else begin anew with another group.id and another topics.dir or bucket"
+
 // first starts a partition that the group has no offset of. That is allowed
 // only where there is no file of it, for else the offset was lost: it expired,
 // or somebody deleted the group.
@@ -198,7 +201,7 @@ func (f *rangeFlow) checkLoss(ctx context.Context) error {
 	err := f.w.runner.horizon.check(ctx, f.w.lease, f.mark.since)
 	var stopped *sink.Stopped
 	if errors.As(err, &stopped) {
-		return &sink.Stopped{Reason: stopped.Reason, Advice: "accept the gap with lost.records=continue (for removed records) or tombstone.horizon.ms=0 (for deletes that may be gone); else begin anew with another group.id and another topics.dir or bucket"}
+		return &sink.Stopped{Reason: stopped.Reason, Advice: adviceGap}
 	}
 	return err
 }
