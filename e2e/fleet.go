@@ -17,7 +17,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -71,18 +70,7 @@ var folder string
 var services = []string{"./cmd/weir-capture", "./cmd/weir-elasticsearch", "./cmd/weir-redis", "./cmd/weir-lake"}
 
 // build builds them, and weirctl.
-var build = building(func() string { return folder }, append(services, "./cmd/weirctl")...)
-
-// building builds programs into a folder, once for all tests of a run.
-func building(into func() string, arguments ...string) func() error {
-	return sync.OnceValue(func() error {
-		root, err := processes.Root(context.Background())
-		if err != nil {
-			return err
-		}
-		return processes.Build(context.Background(), root, into(), arguments...)
-	})
-}
+var build = processes.Once(func() string { return folder }, append(services, "./cmd/weirctl")...)
 
 // patience is how long a process is waited for that was asked to end. After the
 // ten seconds that are promised it ends by itself, with an exit code that is not

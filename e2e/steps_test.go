@@ -23,7 +23,7 @@ import (
 // to stop.
 func stepwise() string { return filepath.Join(folder, "stepwise") }
 
-var buildStepwise = building(stepwise, append([]string{"-tags=failpoint"}, services...)...)
+var buildStepwise = processes.Once(stepwise, append([]string{"-tags=failpoint"}, services...)...)
 
 // broken is a topic that has nothing but records that no sink can read.
 const broken = "broken"

@@ -15,7 +15,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -42,13 +41,7 @@ func TestMain(m *testing.M) {
 }
 
 // build builds weir-capture with its failpoints, once for all tests of a run.
-var build = sync.OnceValue(func() error {
-	root, err := processes.Root(context.Background())
-	if err != nil {
-		return err
-	}
-	return processes.Build(context.Background(), root, folder, "-tags=failpoint", "./cmd/weir-capture")
-})
+var build = processes.Once(func() string { return folder }, "-tags=failpoint", "./cmd/weir-capture")
 
 const (
 	// patience bounds every wait for something that is certain to come.

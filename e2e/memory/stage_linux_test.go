@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"sync"
 	"testing"
 	"time"
 
@@ -36,13 +35,7 @@ func TestMain(m *testing.M) {
 }
 
 // build builds the binaries, once for all tests of a run.
-var build = sync.OnceValue(func() error {
-	root, err := processes.Root(context.Background())
-	if err != nil {
-		return err
-	}
-	return processes.Build(context.Background(), root, folder, "./deploy/local/kfake", "./cmd/weir-capture", "./cmd/weir-elasticsearch", "./cmd/weir-redis", "./cmd/weir-lake")
-})
+var build = processes.Once(func() string { return folder }, "./deploy/local/kfake", "./cmd/weir-capture", "./cmd/weir-elasticsearch", "./cmd/weir-redis", "./cmd/weir-lake")
 
 // full asks for the loads that take minutes.
 var full = os.Getenv("WEIR_MEMORY") == "full"

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 )
 
 // Root is the folder of the module that the working directory is in.
@@ -39,4 +40,16 @@ func Build(ctx context.Context, root, folder string, commands ...string) error {
 		return fmt.Errorf("building the binaries: %w\n%s", err, output)
 	}
 	return nil
+}
+
+// Once is Build into a folder that is known when it is first called: it builds
+// then, and returns each time how that went.
+func Once(folder func() string, commands ...string) func() error {
+	return sync.OnceValue(func() error {
+		root, err := Root(context.Background())
+		if err != nil {
+			return err
+		}
+		return Build(context.Background(), root, folder(), commands...)
+	})
 }
