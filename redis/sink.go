@@ -240,6 +240,7 @@ func (s *Sink) fill(b *batch, x *item, row *cdc.Row) error {
 // flush sends the items until none is open, or the quick attempts are used up.
 func (s *Sink) flush(ctx context.Context, b *batch) error {
 	for attempt := 0; ; attempt++ {
+		was := b.whole
 		err := s.round(ctx, b)
 		open := b.open()
 		if open == 0 {
@@ -251,6 +252,10 @@ func (s *Sink) flush(ctx context.Context, b *batch) error {
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
+		}
+		if b.whole && !was { // what is sent next has the script with it
+			attempt--
+			continue
 		}
 		if attempt >= s.config.Retries {
 			return fmt.Errorf("writing to Redis: %d of %d keys are not accepted: %w", open, len(b.items), err)

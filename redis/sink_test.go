@@ -279,6 +279,20 @@ func TestScriptFlushed(t *testing.T) {
 	}
 }
 
+// TestAServerThatKnowsNoScriptIsWrittenToWithoutRetries: sending the script along
+// is no quick attempt.
+func TestAServerThatKnowsNoScriptIsWrittenToWithoutRetries(t *testing.T) {
+	server := servers.NewRedisServer(t)
+	s, c := open(t, server.Address, map[string]string{"max.retries": "0"}), raw(t, server.Address)
+	for i := range int64(2) {
+		mustWrite(t, s, row(i, uint64(i+1), "Rome", 1))
+		if got := city(t, c, "string", fmt.Sprint(i)); got != "Rome" {
+			t.Errorf("key %d is %q", i, got)
+		}
+		c.ScriptFlush(t.Context())
+	}
+}
+
 // TestCluster: values and their versions live in the same slot whatever the key,
 // braces included.
 func TestCluster(t *testing.T) {
