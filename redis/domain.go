@@ -48,5 +48,13 @@ func (s *Sink) admit(ctx context.Context, prefix, topic, domain string) error {
 	return nil
 }
 
+// forgetDomains has them written down again where they are not there any more:
+// after a loss, they may be part of it.
+func (s *Sink) forgetDomains() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.domains)
+}
+
 // claim is a topic under a prefix.
 type claim struct{ prefix, topic string }

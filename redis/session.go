@@ -57,6 +57,9 @@ func (s *Sink) Resume(ctx context.Context, memory string) (sink.Session, *sink.L
 	if memory != "" {
 		lost = changed(was.histories, now.histories)
 	}
+	if lost != nil {
+		s.forgetDomains()
+	}
 	for _, prefix := range was.watched {
 		m, err := was.confirm(ctx, prefix)
 		switch {
@@ -97,6 +100,7 @@ func (n *session) confirm(ctx context.Context, prefix string) (markers, error) {
 	if err != nil || m.text() == n.known[prefix].text {
 		return m, err
 	}
+	n.sink.forgetDomains()
 	if n.isYoung(prefix) {
 		return m, &sink.Lost{Reason: fmt.Sprintf("Redis has lost a marker under %q that was left there not long ago, and with it perhaps other keys", prefix)}
 	}

@@ -75,6 +75,35 @@ func TestResume(t *testing.T) {
 	}
 }
 
+// TestDomainsAreWrittenAgainAfterALoss, since they may be among what was lost.
+func TestDomainsAreWrittenAgainAfterALoss(t *testing.T) {
+	address := servers.Redis(t)
+	prefix := servers.Unique(t, "domain") + ":"
+	s, c := open(t, address, map[string]string{"cache.prefix": prefix}), raw(t, address)
+	memory := remembered(t, s)
+	for _, loss := range []struct{ what, key, memory string }{
+		{"a new history", domainKey(prefix), strings.Repeat("0", historyDigits) + memory[historyDigits:]},
+		{"a marker that is gone", prefix + "weir:here", memory},
+	} {
+		if err := c.Del(t.Context(), domainKey(prefix), loss.key).Err(); err != nil {
+			t.Fatal(err)
+		}
+		session, lost, err := s.Resume(t.Context(), loss.memory)
+		if lost == nil || err != nil {
+			t.Fatalf("%s: %v, %v", loss.what, lost, err)
+		}
+		if err := session.Write(t.Context(), []*cdc.Record{row(1, 1<<60, "Rome", 1)}); err != nil {
+			t.Fatal(err)
+		}
+		other := row(1, 7, "Oslo", 1)
+		other.Domain = "offset"
+		var domain *DomainError
+		if err := write(t, open(t, address, map[string]string{"cache.prefix": prefix}), other); !errors.As(err, &domain) {
+			t.Errorf("%s: versions of another domain: %v", loss.what, err)
+		}
+	}
+}
+
 // TestMarkersAreRenewed, and do not come back by that when they are gone.
 func TestMarkersAreRenewed(t *testing.T) {
 	for _, c := range []struct{ name, address string }{{"single", servers.Redis(t)}, {"cluster", strings.Join(servers.RedisCluster(t), ",")}} {
