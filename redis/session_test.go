@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/weir-cdc/weir/deploy/local/servers"
 	"github.com/weir-cdc/weir/internal/cdc"
@@ -100,6 +102,32 @@ func TestDomainsAreWrittenAgainAfterALoss(t *testing.T) {
 		var domain *DomainError
 		if err := write(t, open(t, address, map[string]string{"cache.prefix": prefix}), other); !errors.As(err, &domain) {
 			t.Errorf("%s: versions of another domain: %v", loss.what, err)
+		}
+	}
+}
+
+// TestEvictionIsWarnedOf, also where only keys that expire are evicted: versions of
+// deleted keys are such. Markers are not, so that one that is gone is a loss.
+func TestEvictionIsWarnedOf(t *testing.T) {
+	server := servers.NewRedisServer(t)
+	c := raw(t, server.Address)
+	for policy, want := range map[string]string{"noeviction": "", "allkeys-lru": "keys of any kind", "volatile-lru": "keys that expire", "volatile-ttl": "keys that expire"} {
+		if err := c.ConfigSet(t.Context(), "maxmemory-policy", policy).Err(); err != nil {
+			t.Fatal(err)
+		}
+		core, logs := observer.New(zap.WarnLevel)
+		s := open(t, server.Address, nil)
+		s.log = zap.New(core)
+		for range 2 {
+			if _, _, err := s.Resume(t.Context(), ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := logs.All(); len(got) != min(len(want), 1) || len(got) > 0 && !strings.Contains(got[0].Message, want) {
+			t.Errorf("%s: %v", policy, got)
+		}
+		if evicts, err := s.evicts(t.Context()); err != nil || evicts != (policy == "allkeys-lru") {
+			t.Errorf("%s may evict a marker: %v, %v", policy, evicts, err)
 		}
 	}
 }
