@@ -11,12 +11,20 @@ import (
 
 var errNoKey = errors.New("the record has no key to name a Redis key by: set cache.key.field, or give the table a key")
 
+// routesKept is how many routes are remembered, and how many domains. Routes by
+// what a row has may be any number.
+const routesKept = 10_000
+
 // prefixOf is cache.prefix for a route.
 func (s *Sink) prefixOf(route string) string {
 	if prefix, ok := s.prefixes.Load(route); ok {
 		return prefix.(string)
 	}
 	prefix := strings.NewReplacer("${topic}", route, "${table}", route[strings.LastIndexByte(route, '.')+1:]).Replace(s.config.Prefix)
+	if s.routes.Add(1) > routesKept {
+		s.prefixes.Clear()
+		s.routes.Store(1)
+	}
 	s.prefixes.Store(route, prefix)
 	return prefix
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,8 +28,9 @@ type Sink struct {
 	client   redis.UniversalClient
 	log      *zap.Logger
 	metrics  *metrics
-	batches  sync.Pool // *batch
-	prefixes sync.Map  // route → prefix
+	batches  sync.Pool    // *batch
+	prefixes sync.Map     // route → prefix
+	routes   atomic.Int64 // in prefixes, about
 	lookout  *lookout
 	warned   sync.Once // of eviction
 

@@ -293,6 +293,27 @@ func TestAServerThatKnowsNoScriptIsWrittenToWithoutRetries(t *testing.T) {
 	}
 }
 
+// TestRoutesAreForgotten: routes by what a row has may be any number.
+func TestRoutesAreForgotten(t *testing.T) {
+	address := servers.Redis(t)
+	s := open(t, address, map[string]string{"cache.prefix": servers.Unique(t, "routes") + ":"})
+	for from := 0; from < 3*routesKept; from += 1000 {
+		var batch []*cdc.Record
+		for i := range 1000 {
+			r := row(1, uint64(from+i+1), "Rome", 1)
+			r.Route = fmt.Sprint("orders-of-customer-", from+i)
+			batch = append(batch, r)
+			s.keepDomain(claim{r.Route, r.Topic}, r.Domain)
+		}
+		mustWrite(t, s, batch...)
+	}
+	n := 0
+	s.prefixes.Range(func(any, any) bool { n++; return true })
+	if n > routesKept || len(s.domains) > routesKept {
+		t.Errorf("%d routes and %d domains are remembered", n, len(s.domains))
+	}
+}
+
 // TestCluster: values and their versions live in the same slot whatever the key,
 // braces included.
 func TestCluster(t *testing.T) {
