@@ -11,6 +11,14 @@ import (
 
 var errNoKey = errors.New("the record has no key to name a Redis key by: set cache.key.field, or give the table a key")
 
+// ownNames is what the names of the sink's own keys have behind the prefix, and
+// no other key may have: it would take their place.
+const ownNames = "weir:"
+
+func ownName(key []byte) error {
+	return fmt.Errorf("the key %q has the name of one of this sink's own, which begin with %s behind cache.prefix: no row can be under it; name keys by another field (cache.key.field), or change it by a transform", key, ownNames)
+}
+
 // routesKept is how many routes are remembered, and how many domains. Routes by
 // what a row has may be any number.
 const routesKept = 10_000

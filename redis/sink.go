@@ -164,6 +164,10 @@ func (s *Sink) add(b *batch, i int, r *cdc.Record) error {
 		b.text = b.text[:from]
 		return err
 	}
+	if key := b.text[from:]; bytes.HasPrefix(key[len(b.prefix):], []byte(ownNames)) {
+		b.text = b.text[:from]
+		return ownName(key)
+	}
 	x.key = b.since(from)
 	from = len(b.text)
 	b.text = appendVersion(b.text, r.Version)

@@ -249,6 +249,51 @@ func TestForeignKey(t *testing.T) {
 	}
 }
 
+// TestKeysNamedAsOurOwn: a key that people choose is no way to what the sink keeps
+// beside the rows: its record is rejected, and all others are written.
+func TestKeysNamedAsOurOwn(t *testing.T) {
+	address := servers.Redis(t)
+	schema := cdc.NewSchema("shop.users.Key", cdc.Field{Name: "name", Type: cdc.Text})
+	user := func(name string, version uint64) *cdc.Record {
+		r := row(1, version, "Rome", 1)
+		r.Key = new(cdc.Row)
+		r.Key.Reset(schema)
+		r.Key.Values[0] = cdc.String([]byte(name))
+		return r
+	}
+	for _, kind := range []string{"string", "hash"} {
+		prefix := servers.Unique(t, "own") + ":"
+		s, c := open(t, address, map[string]string{"cache.prefix": prefix, "redis.type": kind}), raw(t, address)
+		session, _, err := s.Resume(t.Context(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := session.Write(t.Context(), []*cdc.Record{user("ann", 1)}); err != nil {
+			t.Fatal(err)
+		}
+		own, err := c.Keys(t.Context(), prefix+"weir:*").Result()
+		if err != nil || len(own) != 3 {
+			t.Fatalf("the sink's own are %q, %v", own, err)
+		}
+		for i, key := range own {
+			was := c.Dump(t.Context(), key).Val()
+			var rejected *sink.Rejected
+			name := strings.TrimPrefix(key, prefix)
+			err := session.Write(t.Context(), []*cdc.Record{user(name, 2), user("bob", uint64(2+i))})
+			if !errors.As(err, &rejected) || len(rejected.Items) != 1 || rejected.Items[0].Index != 0 || !strings.Contains(err.Error(), name) {
+				t.Errorf("the key %s: %v", name, err)
+			}
+			if is := c.Dump(t.Context(), key).Val(); is != was {
+				t.Errorf("%s is another one", key)
+			}
+		}
+		mustWrite(t, s, user("ann", 9), user("weir", 1), user("Weir:here", 1), user("a weir:here", 1))
+		if n := c.Exists(t.Context(), prefix+"bob", prefix+"weir", prefix+"Weir:here", prefix+"a weir:here").Val(); n != 4 {
+			t.Errorf("%d of 4 keys that only look like it", n)
+		}
+	}
+}
+
 // TestDomain: versions that count something else stop the sink.
 func TestDomain(t *testing.T) {
 	address := servers.Redis(t)
