@@ -77,6 +77,40 @@ func TestResume(t *testing.T) {
 	}
 }
 
+// TestAnOldMarkerIsOldToWhoFindsIt: a sink without a memory, as after weirctl reset
+// --to current, takes a Redis that is emptied then for one that lost more than its
+// last writes, since it holds what was written before.
+func TestAnOldMarkerIsOldToWhoFindsIt(t *testing.T) {
+	address := servers.Redis(t)
+	c := raw(t, address)
+	now, before := time.Now().UnixMilli(), time.Now().Add(-time.Hour).UnixMilli()
+	for _, marker := range []struct {
+		what, text string
+		emptied    bool
+	}{
+		{"left by this sink", "", false},
+		{"left an hour ago", fmt.Sprintf("TOKEN.%d %d", before, now), true},
+		{"left just now", fmt.Sprintf("TOKEN.%d %d", now, now), false},
+		{"left by an earlier version", fmt.Sprintf("TOKEN %d", now), true},
+	} {
+		prefix := servers.Unique(t, "reset") + ":"
+		s := open(t, address, map[string]string{"cache.prefix": prefix})
+		if marker.text != "" {
+			c.Set(t.Context(), prefix+"weir:here", marker.text, 0)
+		}
+		memory := remembered(t, s)
+		if _, lost, err := s.Resume(t.Context(), memory); lost != nil || err != nil {
+			t.Errorf("a marker %s that is there: %v, %v", marker.what, lost, err)
+		}
+		c.Del(t.Context(), prefix+"weir:here")
+		_, lost, err := s.Resume(t.Context(), memory)
+		var emptied *EmptiedError
+		if errors.As(err, &emptied) != marker.emptied || (lost != nil) == marker.emptied {
+			t.Errorf("a marker %s is gone: %v, %v", marker.what, lost, err)
+		}
+	}
+}
+
 // TestDomainsAreWrittenAgainAfterALoss, since they may be among what was lost.
 func TestDomainsAreWrittenAgainAfterALoss(t *testing.T) {
 	address := servers.Redis(t)
@@ -151,7 +185,7 @@ func TestMarkersAreRenewed(t *testing.T) {
 			if _, err := s.lookNow(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if now, err := s.readMarkers(t.Context(), prefix); err != nil || now.text() != was.text() || !now.beat.After(was.beat) {
+			if now, err := s.readMarkers(t.Context(), prefix); err != nil || now.text() != was.text() || !now.beat.After(was.beat) || now.born != was.born || now.born.IsZero() {
 				t.Errorf("renewed: %v, %v; they were %v", now, err, was)
 			}
 			if err := s.client.Del(t.Context(), s.markerKeys(prefix)[0]).Err(); err != nil {
