@@ -294,6 +294,78 @@ func TestKeysNamedAsOurOwn(t *testing.T) {
 	}
 }
 
+// change is a record as the runtime hands it over when its envelope is unwrapped:
+// r is the row after it, was the city before, "" for none.
+func change(r *cdc.Record, op cdc.Op, was string) *cdc.Record {
+	r.Op, r.Envelope = op, &cdc.Envelope{Op: op, After: r.Value}
+	if was != "" {
+		r.Envelope.Before = row(1, 1, was, 1).Value
+	}
+	if op == cdc.OpDelete {
+		r.Tombstone, r.Value = false, r.Envelope.Before
+	}
+	return r
+}
+
+// TestKeysNamedByAFieldOfTheValue: a row is under one key at a time, whatever
+// becomes of the field, and gone after its delete; the tombstone behind that
+// cannot name the key, and need not.
+func TestKeysNamedByAFieldOfTheValue(t *testing.T) {
+	address := servers.Redis(t)
+	prefix := servers.Unique(t, "field") + ":"
+	s, c := open(t, address, map[string]string{"cache.prefix": prefix, "cache.key.field": "city"}), raw(t, address)
+	cities := func(what, want string) {
+		t.Helper()
+		var got []string
+		for _, name := range []string{"Rome", "Oslo", "Bern", "Wien"} {
+			if city(t, c, "string", prefix+name) != "" {
+				got = append(got, name)
+			}
+		}
+		if fmt.Sprint(got) != want {
+			t.Errorf("%s: there are %v, want %s", what, got, want)
+		}
+	}
+	mustWrite(t, s, change(row(1, 1, "Rome", 1), cdc.OpCreate, ""))
+	mustWrite(t, s, change(row(1, 2, "Oslo", 1), cdc.OpUpdate, "Rome"))
+	cities("an update", "[Oslo]")
+	mustWrite(t, s, change(row(1, 3, "Bern", 1), cdc.OpUpdate, "Oslo"), change(row(1, 4, "Oslo", 2), cdc.OpUpdate, "Bern"), change(row(1, 5, "Oslo", 3), cdc.OpUpdate, "Oslo"))
+	cities("there and back in one batch", "[Oslo]")
+	mustWrite(t, s, change(row(2, 7, "Rome", 1), cdc.OpCreate, ""))
+	mustWrite(t, s, change(row(1, 6, "Bern", 1), cdc.OpUpdate, "Rome"))
+	cities("a key that another row has by now", "[Rome Oslo Bern]")
+	mustWrite(t, s, change(gone(1, 8), cdc.OpDelete, "Oslo"), gone(1, 8))
+	cities("a delete and its tombstone", "[Rome Bern]")
+	mustWrite(t, s, gone(1, 8)) // in the next batch
+	unwrapped := change(gone(1, 9), cdc.OpDelete, "Bern")
+	unwrapped.Value, unwrapped.Tombstone = nil, true
+	mustWrite(t, s, unwrapped)
+	cities("a delete that is unwrapped to a null value", "[Rome]")
+
+	other := change(row(9, 10, "Wien", 1), cdc.OpUpdate, "Rome")
+	other.Topic = "shop.customers"
+	mustWrite(t, s, other)
+	cities("the key of another topic", "[Rome Wien]")
+}
+
+// TestTombstonesThatNameNoKey are rejected where no delete came before them that
+// does: in a topic of rows, and for a delete that has no row.
+func TestTombstonesThatNameNoKey(t *testing.T) {
+	s := open(t, servers.Redis(t), map[string]string{"cache.prefix": servers.Unique(t, "names") + ":", "cache.key.field": "city"})
+	for what, batch := range map[string][]*cdc.Record{
+		"a tombstone in a topic of rows": {row(1, 1, "Rome", 1), gone(1, 2)},
+		"a delete without its row":       {change(row(1, 3, "Oslo", 1), cdc.OpCreate, ""), change(gone(1, 4), cdc.OpDelete, "")},
+	} {
+		for _, r := range batch {
+			r.Topic = what
+		}
+		var rejected *sink.Rejected
+		if err := write(t, s, batch...); !errors.As(err, &rejected) || len(rejected.Items) != 1 || rejected.Items[0].Index != 1 {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
 // TestDomain: versions that count something else stop the sink.
 func TestDomain(t *testing.T) {
 	address := servers.Redis(t)
@@ -416,7 +488,7 @@ func TestCompositeKeys(t *testing.T) {
 				r.Key.Values[i] = cdc.String([]byte(text))
 			}
 		}
-		name, err := s.appendKey(nil, r)
+		name, _, err := s.appendKey(nil, r)
 		if err != nil {
 			t.Fatal(err)
 		}
