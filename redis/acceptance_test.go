@@ -36,7 +36,7 @@ func acceptance(t *testing.T, address string, c redis.UniversalClient) sinktest.
 		Topic: "shop.orders",
 		New:   func() (sink.Writer, func(), error) { return open(t, address, properties), nil, nil },
 		Read: func(_ string, key *cdc.Row) ([]byte, bool, error) {
-			name, err := namer.appendKey([]byte(prefix), &cdc.Record{Key: key})
+			name, _, err := namer.appendKey([]byte(prefix), &cdc.Record{Key: key})
 			if err != nil {
 				return nil, false, err
 			}

@@ -173,6 +173,9 @@ func (s *Sink) settle(b *batch, c *call) error {
 		x.done = true
 		switch answers[k] {
 		case answerForeign:
+			if x.left {
+				continue // another topic has it by now
+			}
 			s.reject(b, x.record, fmt.Errorf("the key %s belongs to another topic: two topics under one cache.prefix have this key; give each its own, for example with ${topic}", b.bytes(x.key)))
 		case answerStale:
 			stale++

@@ -61,7 +61,7 @@ var Properties = config.Table{
 		{Name: "cache.strategy", Default: "write_through", Values: []string{"write_through"}, Doc: "Every change is written when it comes."},
 		{Name: "cache.ttl", Type: config.Int, Default: "0", Min: 0, Max: 1 << 31, Doc: "Seconds after which a key expires if it does not change; 0 is never."},
 		{Name: "cache.prefix", Doc: "What keys begin with; ${topic} stands for the routed topic, ${table} for the last part of it."},
-		{Name: "cache.key.field", Doc: "Field whose text the key ends with, looked for in the record's key and then its value. Not set: the record's key, several fields joined by |."},
+		{Name: "cache.key.field", Doc: "Field whose text the key ends with, looked for in the record's key and then its value. A field of the value may change: the old key is deleted by the row before the change, if the envelope has it. Not set: the record's key, several fields joined by |."},
 		{Name: "cache.version.retention.ms", Type: config.Millis, Default: "604800000", Min: 1000, Max: 1 << 50,
 			Doc: "How long the version of a key that is deleted or has expired is remembered, so that an older record cannot bring it back. At least as long as a consumer may be behind."},
 		{Name: "json.columns", Default: "text", Values: []string{"text", "object"}, Doc: "JSON columns as text, as Debezium has them, or as objects in the document."},

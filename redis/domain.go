@@ -37,15 +37,31 @@ func (s *Sink) admit(ctx context.Context, prefix, topic, domain string) error {
 		if has, err = s.client.HGet(ctx, key, topic).Result(); err != nil {
 			return fmt.Errorf("reading what versions under %q count: %w", prefix, err)
 		}
-		s.mu.Lock()
-		s.domains[at] = has
-		s.mu.Unlock()
+		s.keepDomain(at, has)
 	}
 	if has != domain {
 		// To try again would refuse everything as older.
 		return &sink.Stopped{Reason: &DomainError{Prefix: prefix, Topic: topic, Has: has, Came: domain}}
 	}
 	return nil
+}
+
+// keepDomain remembers what was read.
+func (s *Sink) keepDomain(at claim, domain string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.domains) >= routesKept {
+		clear(s.domains)
+	}
+	s.domains[at] = domain
+}
+
+// forgetDomains has them written down again where they are not there any more:
+// after a loss, they may be part of it.
+func (s *Sink) forgetDomains() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.domains)
 }
 
 // claim is a topic under a prefix.

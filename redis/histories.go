@@ -78,28 +78,46 @@ func (s *Sink) eachMaster(ctx context.Context, ask func(context.Context, *redis.
 	return fmt.Errorf("there is no way to ask every server of a %T", s.client)
 }
 
-// evicts reports whether a server drops keys of any kind when it is full.
-func (s *Sink) evicts(ctx context.Context) (bool, error) {
+// policies are what the servers evict when they are full (maxmemory-policy).
+func (s *Sink) policies(ctx context.Context) ([]string, error) {
 	var mu sync.Mutex
-	found := false
+	var policies []string
 	err := s.eachMaster(ctx, func(ctx context.Context, c *redis.Client) error {
 		text, err := c.Info(ctx, "memory").Result()
 		mu.Lock()
 		defer mu.Unlock()
-		found = found || strings.HasPrefix(infoField(text, "maxmemory_policy"), "allkeys-")
+		policies = append(policies, infoField(text, "maxmemory_policy"))
 		return err
 	})
 	if err != nil {
-		return false, fmt.Errorf("asking Redis what it evicts (INFO memory): %w", err)
+		return nil, fmt.Errorf("asking Redis what it evicts (INFO memory): %w", err)
 	}
-	return found, nil
+	return policies, nil
+}
+
+func evictsAny(policy string) bool      { return strings.HasPrefix(policy, "allkeys-") }
+func evictsExpiring(policy string) bool { return strings.HasPrefix(policy, "volatile-") }
+
+// evicts reports whether a server drops keys of any kind when it is full.
+func (s *Sink) evicts(ctx context.Context) (bool, error) {
+	policies, err := s.policies(ctx)
+	return slices.ContainsFunc(policies, evictsAny), err
 }
 
 // warnOfEviction says once what an eviction policy means here.
 func (s *Sink) warnOfEviction(ctx context.Context) {
-	if evicts, err := s.evicts(ctx); err == nil && evicts {
-		s.warned.Do(func() {
-			s.log.Warn("the server evicts keys of any kind when it is full (maxmemory-policy): rows go missing then, and a version that was evicted no longer keeps older records from being written; noeviction is what the sink is made for")
-		})
+	policies, err := s.policies(ctx)
+	if err != nil {
+		return
 	}
+	warning := ""
+	switch {
+	case slices.ContainsFunc(policies, evictsAny):
+		warning = "the server evicts keys of any kind when it is full (maxmemory-policy): rows go missing then, and a version that was evicted no longer keeps older records from being written; noeviction is what the sink is made for"
+	case slices.ContainsFunc(policies, evictsExpiring):
+		warning = "the server evicts keys that expire when it is full (maxmemory-policy): the versions of deleted keys are such, and one that was evicted no longer keeps an older record from bringing its key back; with cache.ttl rows go missing, too; noeviction is what the sink is made for"
+	default:
+		return
+	}
+	s.warned.Do(func() { s.log.Warn(warning) })
 }

@@ -33,11 +33,12 @@ if was and string.sub(was, 1, #ARGV[1]) == ARGV[1] then
 end`
 
 // markers is what the markers under a prefix say. Each has a token of its own,
-// and the time in ms when it was renewed last: what was written before that is
-// there, as long as the marker is.
+// which ends with the time in ms when it was left, and the time when it was renewed
+// last: what was written before that is there, as long as the marker is.
 type markers struct {
 	tokens []string  // "" where a marker is gone
 	beat   time.Time // the earliest of their times
+	born   time.Time // when the last one was left; zero: long ago
 }
 
 // text is short, and another one when a marker is gone, or was gone and has been
@@ -64,7 +65,8 @@ func (s *Sink) markerKeys(prefix string) []string {
 func (s *Sink) leaveMarkers(ctx context.Context, prefix string) (markers, error) {
 	pipe := s.client.Pipeline()
 	for _, key := range s.markerKeys(prefix) {
-		pipe.SetNX(ctx, key, rand.Text()+" "+strconv.FormatInt(time.Now().UnixMilli(), 10), 0)
+		now := strconv.FormatInt(time.Now().UnixMilli(), 10)
+		pipe.SetNX(ctx, key, rand.Text()+"."+now+" "+now, 0)
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return markers{}, fmt.Errorf("leaving markers under %q: %w", prefix, err)
@@ -88,9 +90,21 @@ func (s *Sink) readMarkers(ctx context.Context, prefix string) (markers, error) 
 		token, at, _ := strings.Cut(text, " ")
 		ms, _ := strconv.ParseInt(at, 10, 64) // a marker that is gone is of long ago
 		m.tokens, oldest = append(m.tokens, token), min(oldest, ms)
+		if born := bornOf(token); born.After(m.born) {
+			m.born = born
+		}
 	}
 	m.beat = time.UnixMilli(oldest)
 	return m, nil
+}
+
+// bornOf is when the marker with a token was left, zero for one that an earlier
+// version left, which is taken for old: what was written since may be anything.
+func bornOf(token string) (born time.Time) {
+	if _, at, ok := strings.Cut(token, "."); ok {
+		born, _ = parseMillis(at)
+	}
+	return born
 }
 
 // renewMarkers sets the time in the markers to now, if it is due.

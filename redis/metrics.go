@@ -7,7 +7,7 @@ type metrics struct {
 	pipelines, retried prometheus.Counter
 	seconds            prometheus.Histogram
 	// records by result
-	written, stale, coalesced, unguarded, rejected prometheus.Counter
+	written, stale, coalesced, unguarded, rejected, passed prometheus.Counter
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -15,7 +15,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "weir", Subsystem: "redis", Name: name, Help: help})
 	}
 	records := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "weir", Subsystem: "redis", Name: "records_total",
-		Help: "Records by result: written, stale (the key has a newer version), coalesced (a newer one of the same batch), unguarded (a value without a version was replaced), rejected."}, []string{"result"})
+		Help: "Records by result: written, stale (the key has a newer version), coalesced (a newer one of the same batch), unguarded (a value without a version was replaced), rejected, passed (a tombstone that names no key, behind a delete that does)."}, []string{"result"})
 	m := &metrics{
 		pipelines: counter("pipelines_total", "Pipelines that were answered."),
 		retried:   counter("commands_retried_total", "Script calls that were sent again."),
@@ -24,6 +24,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	}
 	m.written, m.stale, m.coalesced = records.WithLabelValues("written"), records.WithLabelValues("stale"), records.WithLabelValues("coalesced")
 	m.unguarded, m.rejected = records.WithLabelValues("unguarded"), records.WithLabelValues("rejected")
+	m.passed = records.WithLabelValues("passed")
 	r.MustRegister(m.pipelines, m.retried, records, m.seconds)
 	return m
 }

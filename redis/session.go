@@ -35,7 +35,7 @@ type session struct {
 // marked is what a session knows of the markers of a prefix.
 type marked struct {
 	text  string
-	since time.Time // when they were found; zero: long ago
+	since time.Time // when they were left; zero: long ago
 }
 
 // Reach is redis.rewind.minutes, as sink.Volatile says.
@@ -56,6 +56,9 @@ func (s *Sink) Resume(ctx context.Context, memory string) (sink.Session, *sink.L
 	var lost *sink.Lost
 	if memory != "" {
 		lost = changed(was.histories, now.histories)
+	}
+	if lost != nil {
+		s.forgetDomains()
 	}
 	for _, prefix := range was.watched {
 		m, err := was.confirm(ctx, prefix)
@@ -97,6 +100,7 @@ func (n *session) confirm(ctx context.Context, prefix string) (markers, error) {
 	if err != nil || m.text() == n.known[prefix].text {
 		return m, err
 	}
+	n.sink.forgetDomains()
 	if n.isYoung(prefix) {
 		return m, &sink.Lost{Reason: fmt.Sprintf("Redis has lost a marker under %q that was left there not long ago, and with it perhaps other keys", prefix)}
 	}
@@ -109,12 +113,12 @@ func (n *session) confirm(ctx context.Context, prefix string) (markers, error) {
 	}
 	n.sink.log.Warn("Redis evicts keys of any kind (maxmemory-policy), and evicted the marker that tells whether it has lost more: it is taken for granted that it has not", zap.String("prefix", prefix))
 	if m, err = n.sink.leaveMarkers(ctx, prefix); err == nil {
-		n.known[prefix] = marked{m.text(), time.Now()}
+		n.known[prefix] = marked{m.text(), m.born}
 	}
 	return m, err
 }
 
-// isYoung reports whether the markers of a prefix were found within the reach of
+// isYoung reports whether the markers of a prefix were left within the reach of
 // a loss.
 func (n *session) isYoung(prefix string) bool {
 	since := n.known[prefix].since
@@ -166,7 +170,7 @@ func (n *session) mark(ctx context.Context, batch []*cdc.Record) error {
 		if err != nil {
 			return err
 		}
-		n.watch(prefix, marked{m.text(), time.Now()})
+		n.watch(prefix, marked{m.text(), m.born})
 	}
 	return nil
 }

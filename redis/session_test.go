@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/weir-cdc/weir/deploy/local/servers"
 	"github.com/weir-cdc/weir/internal/cdc"
@@ -75,6 +77,95 @@ func TestResume(t *testing.T) {
 	}
 }
 
+// TestAnOldMarkerIsOldToWhoFindsIt: a sink without a memory, as after weirctl reset
+// --to current, takes a Redis that is emptied then for one that lost more than its
+// last writes, since it holds what was written before.
+func TestAnOldMarkerIsOldToWhoFindsIt(t *testing.T) {
+	address := servers.Redis(t)
+	c := raw(t, address)
+	now, before := time.Now().UnixMilli(), time.Now().Add(-time.Hour).UnixMilli()
+	for _, marker := range []struct {
+		what, text string
+		emptied    bool
+	}{
+		{"left by this sink", "", false},
+		{"left an hour ago", fmt.Sprintf("TOKEN.%d %d", before, now), true},
+		{"left just now", fmt.Sprintf("TOKEN.%d %d", now, now), false},
+		{"left by an earlier version", fmt.Sprintf("TOKEN %d", now), true},
+	} {
+		prefix := servers.Unique(t, "reset") + ":"
+		s := open(t, address, map[string]string{"cache.prefix": prefix})
+		if marker.text != "" {
+			c.Set(t.Context(), prefix+"weir:here", marker.text, 0)
+		}
+		memory := remembered(t, s)
+		if _, lost, err := s.Resume(t.Context(), memory); lost != nil || err != nil {
+			t.Errorf("a marker %s that is there: %v, %v", marker.what, lost, err)
+		}
+		c.Del(t.Context(), prefix+"weir:here")
+		_, lost, err := s.Resume(t.Context(), memory)
+		var emptied *EmptiedError
+		if errors.As(err, &emptied) != marker.emptied || (lost != nil) == marker.emptied {
+			t.Errorf("a marker %s is gone: %v, %v", marker.what, lost, err)
+		}
+	}
+}
+
+// TestDomainsAreWrittenAgainAfterALoss, since they may be among what was lost.
+func TestDomainsAreWrittenAgainAfterALoss(t *testing.T) {
+	address := servers.Redis(t)
+	prefix := servers.Unique(t, "domain") + ":"
+	s, c := open(t, address, map[string]string{"cache.prefix": prefix}), raw(t, address)
+	memory := remembered(t, s)
+	for _, loss := range []struct{ what, key, memory string }{
+		{"a new history", domainKey(prefix), strings.Repeat("0", historyDigits) + memory[historyDigits:]},
+		{"a marker that is gone", prefix + "weir:here", memory},
+	} {
+		if err := c.Del(t.Context(), domainKey(prefix), loss.key).Err(); err != nil {
+			t.Fatal(err)
+		}
+		session, lost, err := s.Resume(t.Context(), loss.memory)
+		if lost == nil || err != nil {
+			t.Fatalf("%s: %v, %v", loss.what, lost, err)
+		}
+		if err := session.Write(t.Context(), []*cdc.Record{row(1, 1<<60, "Rome", 1)}); err != nil {
+			t.Fatal(err)
+		}
+		other := row(1, 7, "Oslo", 1)
+		other.Domain = "offset"
+		var domain *DomainError
+		if err := write(t, open(t, address, map[string]string{"cache.prefix": prefix}), other); !errors.As(err, &domain) {
+			t.Errorf("%s: versions of another domain: %v", loss.what, err)
+		}
+	}
+}
+
+// TestEvictionIsWarnedOf, also where only keys that expire are evicted: versions of
+// deleted keys are such. Markers are not, so that one that is gone is a loss.
+func TestEvictionIsWarnedOf(t *testing.T) {
+	server := servers.NewRedisServer(t)
+	c := raw(t, server.Address)
+	for policy, want := range map[string]string{"noeviction": "", "allkeys-lru": "keys of any kind", "volatile-lru": "keys that expire", "volatile-ttl": "keys that expire"} {
+		if err := c.ConfigSet(t.Context(), "maxmemory-policy", policy).Err(); err != nil {
+			t.Fatal(err)
+		}
+		core, logs := observer.New(zap.WarnLevel)
+		s := open(t, server.Address, nil)
+		s.log = zap.New(core)
+		for range 2 {
+			if _, _, err := s.Resume(t.Context(), ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := logs.All(); len(got) != min(len(want), 1) || len(got) > 0 && !strings.Contains(got[0].Message, want) {
+			t.Errorf("%s: %v", policy, got)
+		}
+		if evicts, err := s.evicts(t.Context()); err != nil || evicts != (policy == "allkeys-lru") {
+			t.Errorf("%s may evict a marker: %v, %v", policy, evicts, err)
+		}
+	}
+}
+
 // TestMarkersAreRenewed, and do not come back by that when they are gone.
 func TestMarkersAreRenewed(t *testing.T) {
 	for _, c := range []struct{ name, address string }{{"single", servers.Redis(t)}, {"cluster", strings.Join(servers.RedisCluster(t), ",")}} {
@@ -94,7 +185,7 @@ func TestMarkersAreRenewed(t *testing.T) {
 			if _, err := s.lookNow(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if now, err := s.readMarkers(t.Context(), prefix); err != nil || now.text() != was.text() || !now.beat.After(was.beat) {
+			if now, err := s.readMarkers(t.Context(), prefix); err != nil || now.text() != was.text() || !now.beat.After(was.beat) || now.born != was.born || now.born.IsZero() {
 				t.Errorf("renewed: %v, %v; they were %v", now, err, was)
 			}
 			if err := s.client.Del(t.Context(), s.markerKeys(prefix)[0]).Err(); err != nil {

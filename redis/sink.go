@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,10 +28,13 @@ type Sink struct {
 	client   redis.UniversalClient
 	log      *zap.Logger
 	metrics  *metrics
-	batches  sync.Pool // *batch
-	prefixes sync.Map  // route → prefix
+	batches  sync.Pool    // *batch
+	prefixes sync.Map     // route → prefix
+	routes   atomic.Int64 // in prefixes, about
 	lookout  *lookout
 	warned   sync.Once // of eviction
+	named    sync.Once // keys by a field of the value
+	changes  sync.Map  // topics of which there were change events, where that is asked
 
 	mu      sync.Mutex
 	domains map[claim]string
@@ -77,6 +81,7 @@ type batch struct {
 	// whole says that a server does not know the script, so that it is sent with
 	// the call: also a master that has none of its slots yet is asked (ASK).
 	whole     bool
+	changes   bool // the topic has change events
 	documents map[*cdc.Schema]*json.Document
 
 	route, prefix string // of the record before
@@ -89,6 +94,11 @@ type span struct{ from, to int }
 
 func (b *batch) bytes(s span) []byte { return b.text[s.from:s.to] }
 
+// isOwn reports whether a key has the name of one of the sink's own.
+func (b *batch) isOwn(key []byte) bool {
+	return bytes.HasPrefix(key[len(b.prefix):], []byte(ownNames))
+}
+
 // since is what text got from an index on.
 func (b *batch) since(from int) span { return span{from, len(b.text)} }
 
@@ -99,6 +109,7 @@ type item struct {
 	topic               string
 	slot                int
 	delete              bool
+	left                bool   // the record is an update, whose row had this key before
 	texts               [2]int // from and to in spans: the document, or fields and values
 	done                bool
 }
@@ -115,6 +126,7 @@ func (s *Sink) Write(ctx context.Context, records []*cdc.Record) error {
 	b := s.batches.Get().(*batch)
 	defer s.batches.Put(b)
 	b.reset()
+	b.changes = s.hasChanges(records)
 	for i, r := range records {
 		if err := s.enter(ctx, b, i, r); err != nil {
 			return err
@@ -157,13 +169,45 @@ func (s *Sink) add(b *batch, i int, r *cdc.Record) error {
 	x := item{record: i, topic: r.Topic, delete: r.Deleted || r.Tombstone || r.Value == nil}
 	from := len(b.text)
 	b.text = append(b.text, b.prefix...)
+	var by naming
 	var err error
-	if b.text, err = s.appendKey(b.text, r); err != nil {
+	if b.text, by, err = s.appendKey(b.text, r); err != nil {
 		b.text = b.text[:from]
+		if b.isPassedOver(r, err) {
+			s.metrics.passed.Inc()
+			return nil
+		}
 		return err
 	}
+	if key := b.text[from:]; b.isOwn(key) {
+		b.text = b.text[:from]
+		return ownName(key)
+	}
 	x.key = b.since(from)
-	from = len(b.text)
+	if err := s.put(b, &x, r); err != nil || by == byKey || x.delete {
+		return err
+	}
+	return s.leave(b, &x, r)
+}
+
+// leave appends the delete of the key that the row of x had before an update that
+// named it anew.
+func (s *Sink) leave(b *batch, x *item, r *cdc.Record) error {
+	if r.Op != cdc.OpUpdate || r.Envelope == nil {
+		return nil
+	}
+	from := len(b.text)
+	was, ok := s.appendFieldOf(append(b.text, b.prefix...), r.Envelope.Before)
+	if !ok || bytes.Equal(was[from:], b.bytes(x.key)) || b.isOwn(was[from:]) {
+		return nil
+	}
+	b.text = was
+	return s.put(b, &item{record: x.record, topic: x.topic, delete: true, left: true, key: b.since(from)}, r)
+}
+
+// put appends an item whose key is known, in place of an older one of that key.
+func (s *Sink) put(b *batch, x *item, r *cdc.Record) error {
+	from := len(b.text)
 	b.text = appendVersion(b.text, r.Version)
 	x.version = b.since(from)
 	at, known := b.newest.find(b, b.bytes(x.key))
@@ -173,7 +217,7 @@ func (s *Sink) add(b *batch, i int, r *cdc.Record) error {
 	}
 	x.texts = [2]int{len(b.spans), len(b.spans)}
 	if !x.delete {
-		if err := s.fill(b, &x, r.Value); err != nil {
+		if err := s.fill(b, x, r.Value); err != nil {
 			return err
 		}
 	}
@@ -183,11 +227,11 @@ func (s *Sink) add(b *batch, i int, r *cdc.Record) error {
 	x.guard = b.since(from)
 	if known {
 		b.coalesced++
-		b.items[at] = x
+		b.items[at] = *x
 		return nil
 	}
 	b.newest.add(b, len(b.items), b.bytes(x.key))
-	b.items = append(b.items, x)
+	b.items = append(b.items, *x)
 	return nil
 }
 
@@ -240,6 +284,7 @@ func (s *Sink) fill(b *batch, x *item, row *cdc.Row) error {
 // flush sends the items until none is open, or the quick attempts are used up.
 func (s *Sink) flush(ctx context.Context, b *batch) error {
 	for attempt := 0; ; attempt++ {
+		was := b.whole
 		err := s.round(ctx, b)
 		open := b.open()
 		if open == 0 {
@@ -251,6 +296,10 @@ func (s *Sink) flush(ctx context.Context, b *batch) error {
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
+		}
+		if b.whole && !was { // what is sent next has the script with it
+			attempt--
+			continue
 		}
 		if attempt >= s.config.Retries {
 			return fmt.Errorf("writing to Redis: %d of %d keys are not accepted: %w", open, len(b.items), err)

@@ -249,6 +249,123 @@ func TestForeignKey(t *testing.T) {
 	}
 }
 
+// TestKeysNamedAsOurOwn: a key that people choose is no way to what the sink keeps
+// beside the rows: its record is rejected, and all others are written.
+func TestKeysNamedAsOurOwn(t *testing.T) {
+	address := servers.Redis(t)
+	schema := cdc.NewSchema("shop.users.Key", cdc.Field{Name: "name", Type: cdc.Text})
+	user := func(name string, version uint64) *cdc.Record {
+		r := row(1, version, "Rome", 1)
+		r.Key = new(cdc.Row)
+		r.Key.Reset(schema)
+		r.Key.Values[0] = cdc.String([]byte(name))
+		return r
+	}
+	for _, kind := range []string{"string", "hash"} {
+		prefix := servers.Unique(t, "own") + ":"
+		s, c := open(t, address, map[string]string{"cache.prefix": prefix, "redis.type": kind}), raw(t, address)
+		session, _, err := s.Resume(t.Context(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := session.Write(t.Context(), []*cdc.Record{user("ann", 1)}); err != nil {
+			t.Fatal(err)
+		}
+		own, err := c.Keys(t.Context(), prefix+"weir:*").Result()
+		if err != nil || len(own) != 3 {
+			t.Fatalf("the sink's own are %q, %v", own, err)
+		}
+		for i, key := range own {
+			was := c.Dump(t.Context(), key).Val()
+			var rejected *sink.Rejected
+			name := strings.TrimPrefix(key, prefix)
+			err := session.Write(t.Context(), []*cdc.Record{user(name, 2), user("bob", uint64(2+i))})
+			if !errors.As(err, &rejected) || len(rejected.Items) != 1 || rejected.Items[0].Index != 0 || !strings.Contains(err.Error(), name) {
+				t.Errorf("the key %s: %v", name, err)
+			}
+			if is := c.Dump(t.Context(), key).Val(); is != was {
+				t.Errorf("%s is another one", key)
+			}
+		}
+		mustWrite(t, s, user("ann", 9), user("weir", 1), user("Weir:here", 1), user("a weir:here", 1))
+		if n := c.Exists(t.Context(), prefix+"bob", prefix+"weir", prefix+"Weir:here", prefix+"a weir:here").Val(); n != 4 {
+			t.Errorf("%d of 4 keys that only look like it", n)
+		}
+	}
+}
+
+// change is a record as the runtime hands it over when its envelope is unwrapped:
+// r is the row after it, was the city before, "" for none.
+func change(r *cdc.Record, op cdc.Op, was string) *cdc.Record {
+	r.Op, r.Envelope = op, &cdc.Envelope{Op: op, After: r.Value}
+	if was != "" {
+		r.Envelope.Before = row(1, 1, was, 1).Value
+	}
+	if op == cdc.OpDelete {
+		r.Tombstone, r.Value = false, r.Envelope.Before
+	}
+	return r
+}
+
+// TestKeysNamedByAFieldOfTheValue: a row is under one key at a time, whatever
+// becomes of the field, and gone after its delete; the tombstone behind that
+// cannot name the key, and need not.
+func TestKeysNamedByAFieldOfTheValue(t *testing.T) {
+	address := servers.Redis(t)
+	prefix := servers.Unique(t, "field") + ":"
+	s, c := open(t, address, map[string]string{"cache.prefix": prefix, "cache.key.field": "city"}), raw(t, address)
+	cities := func(what, want string) {
+		t.Helper()
+		var got []string
+		for _, name := range []string{"Rome", "Oslo", "Bern", "Wien"} {
+			if city(t, c, "string", prefix+name) != "" {
+				got = append(got, name)
+			}
+		}
+		if fmt.Sprint(got) != want {
+			t.Errorf("%s: there are %v, want %s", what, got, want)
+		}
+	}
+	mustWrite(t, s, change(row(1, 1, "Rome", 1), cdc.OpCreate, ""))
+	mustWrite(t, s, change(row(1, 2, "Oslo", 1), cdc.OpUpdate, "Rome"))
+	cities("an update", "[Oslo]")
+	mustWrite(t, s, change(row(1, 3, "Bern", 1), cdc.OpUpdate, "Oslo"), change(row(1, 4, "Oslo", 2), cdc.OpUpdate, "Bern"), change(row(1, 5, "Oslo", 3), cdc.OpUpdate, "Oslo"))
+	cities("there and back in one batch", "[Oslo]")
+	mustWrite(t, s, change(row(2, 7, "Rome", 1), cdc.OpCreate, ""))
+	mustWrite(t, s, change(row(1, 6, "Bern", 1), cdc.OpUpdate, "Rome"))
+	cities("a key that another row has by now", "[Rome Oslo Bern]")
+	mustWrite(t, s, change(gone(1, 8), cdc.OpDelete, "Oslo"), gone(1, 8))
+	cities("a delete and its tombstone", "[Rome Bern]")
+	mustWrite(t, s, gone(1, 8)) // in the next batch
+	unwrapped := change(gone(1, 9), cdc.OpDelete, "Bern")
+	unwrapped.Value, unwrapped.Tombstone = nil, true
+	mustWrite(t, s, unwrapped)
+	cities("a delete that is unwrapped to a null value", "[Rome]")
+
+	other := change(row(9, 10, "Wien", 1), cdc.OpUpdate, "Rome")
+	other.Topic = "shop.customers"
+	mustWrite(t, s, other)
+	cities("the key of another topic", "[Rome Wien]")
+}
+
+// TestTombstonesThatNameNoKey are rejected where no delete came before them that
+// does: in a topic of rows, and for a delete that has no row.
+func TestTombstonesThatNameNoKey(t *testing.T) {
+	s := open(t, servers.Redis(t), map[string]string{"cache.prefix": servers.Unique(t, "names") + ":", "cache.key.field": "city"})
+	for what, batch := range map[string][]*cdc.Record{
+		"a tombstone in a topic of rows": {row(1, 1, "Rome", 1), gone(1, 2)},
+		"a delete without its row":       {change(row(1, 3, "Oslo", 1), cdc.OpCreate, ""), change(gone(1, 4), cdc.OpDelete, "")},
+	} {
+		for _, r := range batch {
+			r.Topic = what
+		}
+		var rejected *sink.Rejected
+		if err := write(t, s, batch...); !errors.As(err, &rejected) || len(rejected.Items) != 1 || rejected.Items[0].Index != 1 {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
 // TestDomain: versions that count something else stop the sink.
 func TestDomain(t *testing.T) {
 	address := servers.Redis(t)
@@ -276,6 +393,41 @@ func TestScriptFlushed(t *testing.T) {
 		if got := city(t, c, "string", fmt.Sprint(prefix, i)); got != "Rome" {
 			t.Errorf("key %d is %q", i, got)
 		}
+	}
+}
+
+// TestAServerThatKnowsNoScriptIsWrittenToWithoutRetries: sending the script along
+// is no quick attempt.
+func TestAServerThatKnowsNoScriptIsWrittenToWithoutRetries(t *testing.T) {
+	server := servers.NewRedisServer(t)
+	s, c := open(t, server.Address, map[string]string{"max.retries": "0"}), raw(t, server.Address)
+	for i := range int64(2) {
+		mustWrite(t, s, row(i, uint64(i+1), "Rome", 1))
+		if got := city(t, c, "string", fmt.Sprint(i)); got != "Rome" {
+			t.Errorf("key %d is %q", i, got)
+		}
+		c.ScriptFlush(t.Context())
+	}
+}
+
+// TestRoutesAreForgotten: routes by what a row has may be any number.
+func TestRoutesAreForgotten(t *testing.T) {
+	address := servers.Redis(t)
+	s := open(t, address, map[string]string{"cache.prefix": servers.Unique(t, "routes") + ":"})
+	for from := 0; from < 3*routesKept; from += 1000 {
+		var batch []*cdc.Record
+		for i := range 1000 {
+			r := row(1, uint64(from+i+1), "Rome", 1)
+			r.Route = fmt.Sprint("orders-of-customer-", from+i)
+			batch = append(batch, r)
+			s.keepDomain(claim{r.Route, r.Topic}, r.Domain)
+		}
+		mustWrite(t, s, batch...)
+	}
+	n := 0
+	s.prefixes.Range(func(any, any) bool { n++; return true })
+	if n > routesKept || len(s.domains) > routesKept {
+		t.Errorf("%d routes and %d domains are remembered", n, len(s.domains))
 	}
 }
 
@@ -336,7 +488,7 @@ func TestCompositeKeys(t *testing.T) {
 				r.Key.Values[i] = cdc.String([]byte(text))
 			}
 		}
-		name, err := s.appendKey(nil, r)
+		name, _, err := s.appendKey(nil, r)
 		if err != nil {
 			t.Fatal(err)
 		}

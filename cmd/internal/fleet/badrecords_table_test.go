@@ -210,6 +210,7 @@ func badRecords(other *json.SchemaEntry) []badRecord {
 	plain("an id of 600 bytes (more than 512)", `{"id":"`+long+`"}`, `{"n":1}`, long, everywhere(isKept))
 	plain("an id with NUL", `{"id":"a\u0000b"}`, `{"n":1}`, "a\x00b", everywhere(isKept))
 	plain("an id that is an empty text", `{"id":""}`, `{"n":1}`, "", everywhere(isKept))
+	plain("an id that begins with weir:, as the names of the Redis sink's own keys", `{"id":"weir:here"}`, `{"n":1}`, "weir:here", each(isKept, itsPut("weir:"), isKept))
 	plain("a key without fields", `{}`, `{"n":1}`, "", each(itsPut("no key"), itsPut("no key"), isKept))
 	plain("the value null: a delete", `{"id":8}`, `null`, "8", everywhere(isGone))
 	plain("a value that is no object", `{"id":7}`, `[1,2]`, "7", each(itsPut("no object"), isKept, itsPut("no object")))
