@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,6 +14,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/weir-cdc/weir/deploy/local/servers"
 	"github.com/weir-cdc/weir/internal/admin"
@@ -284,8 +287,7 @@ func TestAZombieIsFenced(t *testing.T) {
 func TestDeadLettersComeBeforeTheirOffset(t *testing.T) {
 	t.Parallel()
 	addr, topic, name, cl := realTopic(t, nil)
-	at := time.UnixMilli(1_700_000_000_123)
-	bad := &kgo.Record{Topic: topic, Key: []byte(`{"id":2}`), Value: []byte(`{"id":2,`), Timestamp: at, Headers: []kgo.RecordHeader{{Key: "h", Value: []byte("v")}}}
+	bad := &kgo.Record{Topic: topic, Key: []byte(`{"id":2}`), Value: []byte(`{"id":2,`), Headers: []kgo.RecordHeader{{Key: "h", Value: []byte("v")}}}
 	badKey := &kgo.Record{Topic: topic, Key: []byte(`{`), Value: []byte(`{"id":3}`)}
 	produce(t, cl, flat(topic, 0, 1, 1), bad, badKey, flat(topic, 0, 4, 1), flat(topic, 0, 5, 1))
 	s := newTarget()
@@ -324,8 +326,71 @@ func TestDeadLettersComeBeforeTheirOffset(t *testing.T) {
 			}
 		}
 	}
-	if got := letters[`{"id":2}`]; string(got.Value) != `{"id":2,` || !got.Timestamp.Equal(at) {
-		t.Errorf("the dead letter is %s of %v", got.Value, got.Timestamp)
+	if got := letters[`{"id":2}`]; string(got.Value) != `{"id":2,` {
+		t.Errorf("the dead letter is %s", got.Value)
+	}
+}
+
+// TestLettersOfOldRecordsAreKeptFromWhenTheyAreWritten: the topic that Weir makes
+// drops by the time of writing, and a record's own time is in a header.
+func TestLettersOfOldRecordsAreKeptFromWhenTheyAreWritten(t *testing.T) {
+	t.Parallel()
+	addr, topic, name, cl := realTopic(t, nil)
+	old := time.Now().Add(-30 * 24 * time.Hour)
+	bad := &kgo.Record{Topic: topic, Key: []byte(`{"id":1}`), Value: []byte(`{"id":`), Timestamp: old}
+	produce(t, cl, bad)
+	r := onKafka(addr, topic, name, newTarget(), "errors.tolerance", "all").build(t)
+	began := time.Now()
+	start(t, r)
+	caughtUp(t, r, 3)
+	letter := consume(t, addr, name+"-dlq", 1)[0]
+	if letter.Timestamp.Before(began.Add(-time.Minute)) {
+		t.Errorf("the letter counts from %v: by Kafka's default it is dropped at once", letter.Timestamp)
+	}
+	at := slices.IndexFunc(letter.Headers, func(h kgo.RecordHeader) bool { return h.Key == "weir.timestamp" })
+	if at < 0 || string(letter.Headers[at].Value) != strconv.FormatInt(old.UnixMilli(), 10) {
+		t.Errorf("the record's time %d is not in headers %v", old.UnixMilli(), letter.Headers)
+	}
+}
+
+// TestATopicThatDropsOldLettersIsSaid: one that exists, and drops letters by the
+// time of their records, is said at the start and once.
+func TestATopicThatDropsOldLettersIsSaid(t *testing.T) {
+	t.Parallel()
+	for what, c := range map[string]struct {
+		configs map[string]string
+		said    int
+	}{
+		"by their own time":    {map[string]string{"retention.ms": "604800000"}, 1},
+		"by the time of write": {map[string]string{"retention.ms": "604800000", "message.timestamp.type": "LogAppendTime"}, 0},
+		"never":                {map[string]string{"retention.ms": "-1"}, 0},
+	} {
+		t.Run(what, func(t *testing.T) {
+			addr, topic, name, cl := realTopic(t, nil)
+			if _, err := kafka.CreateTopics(t.Context(), cl, kafka.Topic{Name: name + "-dlq", Partitions: 1, Configs: c.configs}); err != nil {
+				t.Fatal(err)
+			}
+			o := onKafka(addr, topic, name, newTarget(), "errors.tolerance", "all").options(t)
+			core, said := observer.New(zap.WarnLevel)
+			o.Log = zap.New(core)
+			r, err := New(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			start(t, r)
+			about := func() int { return said.FilterField(zap.String("topic", name+"-dlq")).Len() }
+			eventually(t, func() error {
+				if n := about(); n < c.said {
+					return fmt.Errorf("said %d times", n)
+				}
+				return nil
+			})
+			produce(t, cl, &kgo.Record{Topic: topic, Key: []byte(`{"id":1}`), Value: []byte(`{"id":`)})
+			consume(t, addr, name+"-dlq", 1)
+			if n := about(); n != c.said {
+				t.Errorf("said %d times: %v", n, said.All())
+			}
+		})
 	}
 }
 
