@@ -561,6 +561,88 @@ func TestATopicThatWasCreatedAgain(t *testing.T) {
 	}
 }
 
+// TestOffsetsOfATopicCreatedAnewStop: the broker has forgotten the offsets of the
+// old topic, and those of the new one are lower than the versions of the target.
+func TestOffsetsOfATopicCreatedAnewStop(t *testing.T) {
+	t.Parallel()
+	addr, topic, name, cl := realTopic(t, nil)
+	for n := range 10 {
+		produce(t, cl, flat(topic, 0, 1, n))
+	}
+	s := newTarget()
+	s.before = admitting(map[string]string{})
+	r := onKafka(addr, topic, name, s).build(t)
+	stop := start(t, r)
+	caughtUp(t, r, 3)
+	stop()
+	recreate(t, cl, topic)
+	produce(t, connect(t, addr), flat(topic, 0, 1, 100))
+	r = onKafka(addr, topic, name, s).build(t)
+	start(t, r)
+	eventually(t, func() error {
+		st := r.Status()
+		if len(st.Tasks) == 3 && st.Tasks[0].State == admin.Failed {
+			return nil
+		}
+		if row, _ := s.get(topic + `/{"id":1}`); st.Lag.Records == 0 && len(st.Tasks) == 3 && st.Tasks[0].Committed == 1 {
+			t.Fatalf("all is written, and the target has %s", row.text)
+		}
+		return fmt.Errorf("%s", describe(r))
+	})
+	if p := r.Status().Tasks[0].Problem; !strings.Contains(p.Text, "cannot be compared") {
+		t.Errorf("problem %+v", p)
+	}
+}
+
+// TestOffsetsAfterPartitionsWereAddedStop: a key's records go to another partition
+// from then on, where offsets are lower; also while the sink was down.
+func TestOffsetsAfterPartitionsWereAddedStop(t *testing.T) {
+	for _, down := range []bool{false, true} {
+		t.Run(fmt.Sprintf("down %t", down), func(t *testing.T) {
+			_, addr := fake(t, "orders")
+			cl := connect(t, addr)
+			s := newTarget()
+			s.before = admitting(map[string]string{})
+			o := setup{addr: addr, writer: s, properties: map[string]string{"topics": "orders"}}
+			r := o.build(t)
+			stop := start(t, r)
+			for n := range 10 {
+				produce(t, cl, flat("orders", 0, 1, n))
+			}
+			caughtUp(t, r, 3)
+			if down {
+				stop()
+			}
+			if _, err := kadm.NewClient(cl).CreatePartitions(t.Context(), 1, "orders"); err != nil {
+				t.Fatal(err)
+			}
+			if down {
+				r = o.build(t)
+				start(t, r)
+			}
+			cl = connect(t, addr)
+			produce(t, cl, flat("orders", 3, 1, 100))
+			eventually(t, func() error {
+				st := r.Status()
+				if len(st.Tasks) != 4 || st.Tasks[3].State != admin.Failed {
+					return fmt.Errorf("%s", describe(r))
+				}
+				return nil
+			})
+			produce(t, cl, flat("orders", 1, 2, 100)) // keys move between those that were there, too
+			eventually(t, func() error {
+				if st := r.Status(); st.Tasks[1].State != admin.Failed {
+					return fmt.Errorf("%s", describe(r))
+				}
+				return nil
+			})
+			if row, _ := s.get(`orders/{"id":1}`); row.text != `{"id":1,"n":9}` {
+				t.Errorf("the target has %s", row.text)
+			}
+		})
+	}
+}
+
 func recreate(t testing.TB, cl *kgo.Client, topic string) {
 	t.Helper()
 	adm := kadm.NewClient(cl)

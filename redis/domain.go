@@ -13,6 +13,10 @@ type DomainError struct{ Prefix, Topic, Has, Came string }
 
 // Error says what to do.
 func (e *DomainError) Error() string {
+	if sink.Repartitioned(e.Has, e.Came) {
+		return fmt.Sprintf("the keys under %q hold offsets of topic %s as versions, and the topic has got partitions since (%q, now %q): no offset says any more which change of a key is the newer one; set version.source=record-time, and write under another cache.prefix or delete these keys (and %sweir:*)",
+			e.Prefix, e.Topic, e.Has, e.Came, e.Prefix)
+	}
 	return fmt.Sprintf("the keys under %q hold versions of %q from topic %s, and records now have versions of %q, which cannot be compared: every write would be refused as older; write under another cache.prefix, delete these keys (and %sweir:*), or set version.source=record-time for both",
 		e.Prefix, e.Has, e.Topic, e.Came, e.Prefix)
 }
@@ -36,6 +40,12 @@ func (s *Sink) admit(ctx context.Context, prefix, topic, domain string) error {
 		var err error
 		if has, err = s.client.HGet(ctx, key, topic).Result(); err != nil {
 			return fmt.Errorf("reading what versions under %q count: %w", prefix, err)
+		}
+		if sink.Continues(has, domain) {
+			if err := s.client.HSet(ctx, key, topic, domain).Err(); err != nil {
+				return fmt.Errorf("writing down what versions under %q count: %w", prefix, err)
+			}
+			has = domain
 		}
 		s.mu.Lock()
 		s.domains[at] = has
