@@ -51,6 +51,9 @@ func (f *writerFlow) open(ctx context.Context) error {
 	if err := f.count(ctx); err != nil {
 		return err
 	}
+	if moves(f.w.chain) {
+		f.w.runner.horizon.warn(ctx, l)
+	}
 	had := l.Committed()
 	f.mark.topicID = l.TopicID()
 	f.durable, f.epoch, f.committed = l.Start(), had.LeaderEpoch, had.Offset
@@ -76,7 +79,7 @@ func (f *writerFlow) open(ctx context.Context) error {
 	}
 	f.mark = m
 	f.mark.topicID = l.TopicID()
-	if err := f.w.runner.horizon.check(ctx, l, m.since); err != nil {
+	if err := f.w.runner.horizon.check(ctx, l, m.since, moves(f.w.chain)); err != nil {
 		return err
 	}
 	f.durable = had.Offset // lower than where reading began, if an attempt before this one went back

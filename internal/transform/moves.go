@@ -44,6 +44,9 @@ func (c *Chain) FollowMoves() {
 	})
 }
 
+// Moves reports whether the chain follows moves, and has something to follow.
+func (c *Chain) Moves() bool { return c.moves }
+
 // shadow is an update's row as it was, sent through the chain to see where it
 // went.
 type shadow struct {
