@@ -49,7 +49,7 @@ var Properties = config.Table{
 			Doc: "How long offsets of written records may wait for their commit. Kafka Connect's default is 60000; what was not committed is written again after a crash."},
 		{Name: "offset.flush.timeout.ms", Inert: "a commit is sent once; one without an answer replaces the client"},
 		{Name: "tombstone.horizon.ms", Type: config.Millis, Default: "-1", Min: -1, Max: 1 << 53,
-			Doc: "How old unread records of a compacted topic may be before the sink refuses to go on, since deletes may be gone; -1: the topic's delete.retention.ms, 0: never refuse."},
+			Doc: "How old unread records of a compacted topic may be before the sink refuses to go on, since deletes may be gone; -1: the topic's delete.retention.ms, or its min.compaction.lag.ms where that is shorter, not 0, and a transform routes, filters or keys by what a row has; 0: never refuse."},
 	},
 }
 

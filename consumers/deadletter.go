@@ -17,8 +17,9 @@ import (
 )
 
 // deadLetters writes records that can never be written to their topic, as they
-// were: key, value, headers and timestamp. It connects when first needed. It is
-// safe for concurrent use.
+// were: key, value and headers, and the timestamp in one more header. It connects
+// when first needed, and where errors are tolerated at the start. It is safe for
+// concurrent use.
 type deadLetters struct {
 	config *Config
 	extra  []kgo.Opt // tests
@@ -28,14 +29,19 @@ type deadLetters struct {
 	mu     lock // held over the making of the topic
 	client *kgo.Client
 	ready  bool // the topic exists
+	warned bool // that the topic drops letters of old records
 	closed bool
 }
 
 // errLettersClosed is for a worker that was abandoned and outlives its runner.
 var errLettersClosed = errors.New("writing dead letters: the sink has stopped")
 
-// headerPrefix begins the names of the headers that Kafka Connect adds.
-const headerPrefix = "__connect.errors."
+// headerPrefix begins the names of the headers that Kafka Connect adds, and
+// headerTime has a record's own time in milliseconds: the topic has its letter's.
+const (
+	headerPrefix = "__connect.errors."
+	headerTime   = "weir.timestamp"
+)
 
 // send returns nil once every record is acknowledged by all in-sync replicas.
 // After an error it is called again with the same records.
@@ -92,6 +98,7 @@ func (d *deadLetters) letter(f *failure) *kgo.Record {
 		Topic: d.config.DeadLetter.Topic, Key: f.raw.Key, Value: f.raw.Value, Timestamp: f.raw.Timestamp,
 		Headers: append([]kgo.RecordHeader(nil), f.raw.Headers...),
 	}
+	out.Headers = append(out.Headers, kgo.RecordHeader{Key: headerTime, Value: strconv.AppendInt(nil, f.raw.Timestamp.UnixMilli(), 10)})
 	if !d.config.DeadLetter.Context {
 		return out
 	}
@@ -121,26 +128,66 @@ const (
 func (d *deadLetters) connect(ctx context.Context, source string) (*kgo.Client, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.closed {
-		return nil, errLettersClosed
-	}
-	if d.client == nil {
-		opts, err := d.options()
-		if err != nil {
-			return nil, err
-		}
-		if d.client, err = kgo.NewClient(opts...); err != nil {
-			return nil, fmt.Errorf("connecting for dead letters: %w", err)
-		}
-	}
-	if d.ready {
-		return d.client, nil
+	if err := d.open(); err != nil || d.ready {
+		return d.client, err
 	}
 	if err := d.create(ctx, source); err != nil {
 		return nil, err
 	}
 	d.ready = true
 	return d.client, nil
+}
+
+// open makes the client; d.mu is held.
+func (d *deadLetters) open() error {
+	if d.closed {
+		return errLettersClosed
+	}
+	if d.client != nil {
+		return nil
+	}
+	opts, err := d.options()
+	if err != nil {
+		return err
+	}
+	client, err := kgo.NewClient(opts...)
+	if err != nil {
+		return fmt.Errorf("connecting for dead letters: %w", err)
+	}
+	d.client = client
+	return nil
+}
+
+// look warns of an existing topic before the first letter.
+func (d *deadLetters) look(ctx context.Context) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.open() == nil {
+		d.warn(ctx)
+	}
+}
+
+// The topic configurations that say from when on a letter is kept, and how long.
+const (
+	timestampType = "message.timestamp.type"
+	appendTime    = "LogAppendTime"
+	retention     = "retention.ms"
+)
+
+// warn says once that an existing topic drops letters by the time of their
+// records: one of an old record would be gone before anybody reads it. Where the
+// brokers do not say what the topic has, nobody knows; d.mu is held.
+func (d *deadLetters) warn(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
+	defer cancel()
+	topic := kafka.Topic{Name: d.config.DeadLetter.Topic, Configs: map[string]string{timestampType: appendTime, retention: "-1"}}
+	differ, err := kafka.CheckTopics(ctx, d.client, topic)
+	if err != nil || d.warned || len(differ) < len(topic.Configs) {
+		return
+	}
+	d.warned = true
+	d.log.Warn("the dead letter topic drops letters by the time of their records: one of an old record is gone soon",
+		zap.String("topic", topic.Name), zap.String(retention, differ[1].Has), zap.String("do", differ[0].Command()))
 }
 
 // renew gives up a client that got no producer id: one that was refused it, for
@@ -175,10 +222,12 @@ func (d *deadLetters) options() ([]kgo.Opt, error) {
 const usualReplicas = 3
 
 // create makes the topic where it does not exist, for records as large as those
-// of source may be.
+// of source may be. It drops letters by when they were written: a record may be
+// older than the topic keeps any.
 func (d *deadLetters) create(ctx context.Context, source string) error {
 	topic := kafka.Deleting(d.config.DeadLetter.Topic)
 	topic.Partitions, topic.Replicas = 1, d.config.DeadLetter.Replicas
+	topic.Configs[timestampType] = appendTime
 	if largest := largestRecord(ctx, d.client, source); largest != "" {
 		topic.Configs[maxMessageBytes] = largest
 	}
@@ -192,6 +241,9 @@ func (d *deadLetters) create(ctx context.Context, source string) error {
 	created, err := kafka.CreateTopics(ctx, d.client, topic)
 	if err != nil {
 		return err
+	}
+	if len(created) == 0 {
+		d.warn(ctx)
 	}
 	for _, name := range created {
 		d.log.Info("created the dead letter topic", zap.String("topic", name), zap.Int("replicas", topic.Replicas))

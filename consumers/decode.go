@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync/atomic"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -15,9 +16,8 @@ import (
 	"github.com/weir-cdc/weir/internal/sink"
 )
 
-// The version domains that do not name a capture.
+// The version domains but that of offsets, which is sink.DomainOffset.
 const (
-	domainOffset     = "offset"
 	domainRecordTime = "record-time"
 	domainCapture    = "weir:" // and the capture's topic.prefix
 )
@@ -33,11 +33,17 @@ type decoder struct {
 	schemas *kafka.SchemaSource
 	domains *domains
 	skipped int64 // the offset that a person moves the partition past, -1: none
+	// topicID and partitions are the topic's, for versions that are offsets; 0
+	// partitions: they are unknown, or nobody compares versions.
+	topicID    [16]byte
+	partitions atomic.Int32
 
 	reader  *json.Reader
 	entries map[string]*json.SchemaEntry
 	domain  string            // of the record before
 	sources map[string]string // domains of captures by the name in the source block
+	offsets string            // the domain of offsets
+	counted int32             // the partitions in offsets
 }
 
 func newDecoder(config *Config, schemas *kafka.SchemaSource, domains *domains) *decoder {
@@ -210,7 +216,7 @@ func (d *decoder) version(r *cdc.Record, header []byte, entry *json.SchemaEntry)
 	}
 	switch source {
 	case VersionOffset:
-		r.Version, r.Domain = uint64(r.Offset), domainOffset
+		r.Version, r.Domain = uint64(r.Offset), d.offsetDomain()
 	case VersionRecordTime:
 		// Records of one millisecond are equals: a target takes the later one, and
 		// a number of their own would have to run over some day and lose it.
@@ -226,6 +232,33 @@ func (d *decoder) version(r *cdc.Record, header []byte, entry *json.SchemaEntry)
 		}
 	}
 	return nil
+}
+
+// offsetDomain names what offsets count: those of the topic as it was created, and
+// as its keys are spread now.
+func (d *decoder) offsetDomain() string {
+	n := d.partitions.Load()
+	if n == 0 {
+		return sink.DomainOffset
+	}
+	if n != d.counted {
+		d.offsets, d.counted = fmt.Sprintf("%s:%x:%d", sink.DomainOffset, d.topicID, n), n
+	}
+	return d.offsets
+}
+
+// counts learns how many partitions the topic has, of which there are never fewer
+// than were seen.
+func (d *decoder) counts(n int) {
+	if d.topicID == ([16]byte{}) {
+		return
+	}
+	for {
+		before := d.partitions.Load()
+		if int32(n) <= before || d.partitions.CompareAndSwap(before, int32(n)) {
+			return
+		}
+	}
 }
 
 // parseVersion reads a number of 63 bits.
@@ -267,14 +300,19 @@ func (d *decoder) captureDomain(r *cdc.Record, entry *json.SchemaEntry) string {
 }
 
 // check stops at a record whose version counts something else than that of the
-// records before it in its topic.
+// records before it in its topic. Whether offsets go on from those before, the
+// target knows.
 func (d *decoder) check(r *cdc.Record) error {
 	if r.Domain == d.domain {
 		return nil
 	}
-	first := d.domains.settle(r.Topic, r.Domain)
-	if first == r.Domain {
-		d.domain = first
+	kind := r.Domain
+	if kind == d.offsets {
+		kind = sink.DomainOffset
+	}
+	first := d.domains.settle(r.Topic, kind)
+	if first == kind {
+		d.domain = r.Domain
 		return nil
 	}
 	return &foreignDomain{r.Domain, first}

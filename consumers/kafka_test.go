@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,6 +14,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/weir-cdc/weir/deploy/local/servers"
 	"github.com/weir-cdc/weir/internal/admin"
@@ -284,8 +287,7 @@ func TestAZombieIsFenced(t *testing.T) {
 func TestDeadLettersComeBeforeTheirOffset(t *testing.T) {
 	t.Parallel()
 	addr, topic, name, cl := realTopic(t, nil)
-	at := time.UnixMilli(1_700_000_000_123)
-	bad := &kgo.Record{Topic: topic, Key: []byte(`{"id":2}`), Value: []byte(`{"id":2,`), Timestamp: at, Headers: []kgo.RecordHeader{{Key: "h", Value: []byte("v")}}}
+	bad := &kgo.Record{Topic: topic, Key: []byte(`{"id":2}`), Value: []byte(`{"id":2,`), Headers: []kgo.RecordHeader{{Key: "h", Value: []byte("v")}}}
 	badKey := &kgo.Record{Topic: topic, Key: []byte(`{`), Value: []byte(`{"id":3}`)}
 	produce(t, cl, flat(topic, 0, 1, 1), bad, badKey, flat(topic, 0, 4, 1), flat(topic, 0, 5, 1))
 	s := newTarget()
@@ -324,8 +326,71 @@ func TestDeadLettersComeBeforeTheirOffset(t *testing.T) {
 			}
 		}
 	}
-	if got := letters[`{"id":2}`]; string(got.Value) != `{"id":2,` || !got.Timestamp.Equal(at) {
-		t.Errorf("the dead letter is %s of %v", got.Value, got.Timestamp)
+	if got := letters[`{"id":2}`]; string(got.Value) != `{"id":2,` {
+		t.Errorf("the dead letter is %s", got.Value)
+	}
+}
+
+// TestLettersOfOldRecordsAreKeptFromWhenTheyAreWritten: the topic that Weir makes
+// drops by the time of writing, and a record's own time is in a header.
+func TestLettersOfOldRecordsAreKeptFromWhenTheyAreWritten(t *testing.T) {
+	t.Parallel()
+	addr, topic, name, cl := realTopic(t, nil)
+	old := time.Now().Add(-30 * 24 * time.Hour)
+	bad := &kgo.Record{Topic: topic, Key: []byte(`{"id":1}`), Value: []byte(`{"id":`), Timestamp: old}
+	produce(t, cl, bad)
+	r := onKafka(addr, topic, name, newTarget(), "errors.tolerance", "all").build(t)
+	began := time.Now()
+	start(t, r)
+	caughtUp(t, r, 3)
+	letter := consume(t, addr, name+"-dlq", 1)[0]
+	if letter.Timestamp.Before(began.Add(-time.Minute)) {
+		t.Errorf("the letter counts from %v: by Kafka's default it is dropped at once", letter.Timestamp)
+	}
+	at := slices.IndexFunc(letter.Headers, func(h kgo.RecordHeader) bool { return h.Key == "weir.timestamp" })
+	if at < 0 || string(letter.Headers[at].Value) != strconv.FormatInt(old.UnixMilli(), 10) {
+		t.Errorf("the record's time %d is not in headers %v", old.UnixMilli(), letter.Headers)
+	}
+}
+
+// TestATopicThatDropsOldLettersIsSaid: one that exists, and drops letters by the
+// time of their records, is said at the start and once.
+func TestATopicThatDropsOldLettersIsSaid(t *testing.T) {
+	t.Parallel()
+	for what, c := range map[string]struct {
+		configs map[string]string
+		said    int
+	}{
+		"by their own time":    {map[string]string{"retention.ms": "604800000"}, 1},
+		"by the time of write": {map[string]string{"retention.ms": "604800000", "message.timestamp.type": "LogAppendTime"}, 0},
+		"never":                {map[string]string{"retention.ms": "-1"}, 0},
+	} {
+		t.Run(what, func(t *testing.T) {
+			addr, topic, name, cl := realTopic(t, nil)
+			if _, err := kafka.CreateTopics(t.Context(), cl, kafka.Topic{Name: name + "-dlq", Partitions: 1, Configs: c.configs}); err != nil {
+				t.Fatal(err)
+			}
+			o := onKafka(addr, topic, name, newTarget(), "errors.tolerance", "all").options(t)
+			core, said := observer.New(zap.WarnLevel)
+			o.Log = zap.New(core)
+			r, err := New(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			start(t, r)
+			about := func() int { return said.FilterField(zap.String("topic", name+"-dlq")).Len() }
+			eventually(t, func() error {
+				if n := about(); n < c.said {
+					return fmt.Errorf("said %d times", n)
+				}
+				return nil
+			})
+			produce(t, cl, &kgo.Record{Topic: topic, Key: []byte(`{"id":1}`), Value: []byte(`{"id":`)})
+			consume(t, addr, name+"-dlq", 1)
+			if n := about(); n != c.said {
+				t.Errorf("said %d times: %v", n, said.All())
+			}
+		})
 	}
 }
 
@@ -493,6 +558,88 @@ func TestATopicThatWasCreatedAgain(t *testing.T) {
 	})
 	if s.size() != 2 {
 		t.Errorf("%d rows", s.size())
+	}
+}
+
+// TestOffsetsOfATopicCreatedAnewStop: the broker has forgotten the offsets of the
+// old topic, and those of the new one are lower than the versions of the target.
+func TestOffsetsOfATopicCreatedAnewStop(t *testing.T) {
+	t.Parallel()
+	addr, topic, name, cl := realTopic(t, nil)
+	for n := range 10 {
+		produce(t, cl, flat(topic, 0, 1, n))
+	}
+	s := newTarget()
+	s.before = admitting(map[string]string{})
+	r := onKafka(addr, topic, name, s).build(t)
+	stop := start(t, r)
+	caughtUp(t, r, 3)
+	stop()
+	recreate(t, cl, topic)
+	produce(t, connect(t, addr), flat(topic, 0, 1, 100))
+	r = onKafka(addr, topic, name, s).build(t)
+	start(t, r)
+	eventually(t, func() error {
+		st := r.Status()
+		if len(st.Tasks) == 3 && st.Tasks[0].State == admin.Failed {
+			return nil
+		}
+		if row, _ := s.get(topic + `/{"id":1}`); st.Lag.Records == 0 && len(st.Tasks) == 3 && st.Tasks[0].Committed == 1 {
+			t.Fatalf("all is written, and the target has %s", row.text)
+		}
+		return fmt.Errorf("%s", describe(r))
+	})
+	if p := r.Status().Tasks[0].Problem; !strings.Contains(p.Text, "cannot be compared") {
+		t.Errorf("problem %+v", p)
+	}
+}
+
+// TestOffsetsAfterPartitionsWereAddedStop: a key's records go to another partition
+// from then on, where offsets are lower; also while the sink was down.
+func TestOffsetsAfterPartitionsWereAddedStop(t *testing.T) {
+	for _, down := range []bool{false, true} {
+		t.Run(fmt.Sprintf("down %t", down), func(t *testing.T) {
+			_, addr := fake(t, "orders")
+			cl := connect(t, addr)
+			s := newTarget()
+			s.before = admitting(map[string]string{})
+			o := setup{addr: addr, writer: s, properties: map[string]string{"topics": "orders"}}
+			r := o.build(t)
+			stop := start(t, r)
+			for n := range 10 {
+				produce(t, cl, flat("orders", 0, 1, n))
+			}
+			caughtUp(t, r, 3)
+			if down {
+				stop()
+			}
+			if _, err := kadm.NewClient(cl).CreatePartitions(t.Context(), 1, "orders"); err != nil {
+				t.Fatal(err)
+			}
+			if down {
+				r = o.build(t)
+				start(t, r)
+			}
+			cl = connect(t, addr)
+			produce(t, cl, flat("orders", 3, 1, 100))
+			eventually(t, func() error {
+				st := r.Status()
+				if len(st.Tasks) != 4 || st.Tasks[3].State != admin.Failed {
+					return fmt.Errorf("%s", describe(r))
+				}
+				return nil
+			})
+			produce(t, cl, flat("orders", 1, 2, 100)) // keys move between those that were there, too
+			eventually(t, func() error {
+				if st := r.Status(); st.Tasks[1].State != admin.Failed {
+					return fmt.Errorf("%s", describe(r))
+				}
+				return nil
+			})
+			if row, _ := s.get(`orders/{"id":1}`); row.text != `{"id":1,"n":9}` {
+				t.Errorf("the target has %s", row.text)
+			}
+		})
 	}
 }
 

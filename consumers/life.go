@@ -305,6 +305,9 @@ func (l *life) look(ctx context.Context) error {
 		if ok && d.Err == nil && d.ID != (kadm.TopicID{}) && [16]byte(d.ID) != w.lease.TopicID() && l.worker(w.lease.Topic(), w.lease.Partition()) == w {
 			return l.gate.fail(fmt.Errorf("%w: %s", errRecreated, w.lease.Topic()))
 		}
+		if ok && d.Err == nil && l.runner.writer != nil {
+			w.decoder.counts(len(d.Partitions))
+		}
 	}
 	return nil
 }

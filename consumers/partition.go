@@ -93,6 +93,7 @@ func newWorker(r *Runner, l *Lease, a *ahead) *worker {
 	w.inbox = a.newInbox(
 		func() { l.Client().PauseFetchPartitions(topic) }, func() { l.Client().ResumeFetchPartitions(topic) })
 	w.decoder = newDecoder(&r.config, r.schemas, r.domains)
+	w.decoder.topicID = l.TopicID()
 	w.progress.begin(l.Start())
 	return w
 }

@@ -198,7 +198,7 @@ func (f *rangeFlow) checkLoss(ctx context.Context) error {
 			zap.Int64("from", f.base), zap.Int64("to", f.next))
 		return f.commit(ctx, f.next, -1, 0)
 	}
-	err := f.w.runner.horizon.check(ctx, f.w.lease, f.mark.since)
+	err := f.w.runner.horizon.check(ctx, f.w.lease, f.mark.since, false)
 	var stopped *sink.Stopped
 	if errors.As(err, &stopped) {
 		return &sink.Stopped{Reason: stopped.Reason, Advice: adviceGap}

@@ -79,7 +79,7 @@ func (f *writerFlow) goBack(ctx context.Context, lost *sink.Lost) error {
 	f.w.log.Warn("the target may have lost what it acknowledged; it is written again", zap.String("reason", lost.Reason), zap.Int64("from", to), zap.Int64("to", reached))
 	f.w.runner.metrics.rewinds.WithLabelValues(l.Topic()).Inc()
 	f.w.rewound(lost, to, reached)
-	return f.w.runner.horizon.check(ctx, l, f.mark.since)
+	return f.w.runner.horizon.check(ctx, l, f.mark.since, moves(f.w.chain))
 }
 
 // rewound shows that the partition is read again from an offset up to another.

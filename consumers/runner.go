@@ -121,7 +121,7 @@ func New(o Options) (*Runner, error) {
 		config: o.Config, limits: o.Limits, writer: o.Writer, ranges: o.Ranges, rendering: o.Rendering, chain: o.Chain, closeShared: o.Close, component: o.Component, version: o.Version,
 		log: o.Log, now: o.Now, backoff: backoff{o.Config.Backoff, o.Config.MaxBackoff, o.Random}, extra: o.Client,
 		schemas: kafka.NewSchemaSource(o.Log, append(source, o.Client...)...), domains: newDomains(),
-		horizon: &horizon{o.Config.Horizon, o.Now, o.Log}, started: o.Now(), apart: map[partition]bool{},
+		horizon: newHorizon(o.Config.Horizon, o.Now, o.Log), started: o.Now(), apart: map[partition]bool{},
 	}
 	r.registry = prometheus.WrapRegistererWith(prometheus.Labels{"connector": o.Config.Name}, o.Metrics)
 	r.metrics = newMetrics(r.registry, r)
@@ -160,7 +160,16 @@ func (r *Runner) newChain(env transform.Env) (Chain, error) {
 
 // follower is a chain that can take a record out of where it no longer belongs,
 // which a sink that keeps the latest state of a key asks for.
-type follower interface{ FollowMoves() }
+type follower interface {
+	FollowMoves()
+	Moves() bool
+}
+
+// moves reports whether updates take rows from one place to another.
+func moves(chain Chain) bool {
+	f, ok := chain.(follower)
+	return ok && f.Moves()
+}
 
 // forgetter is a chain that can let go of the records of the last batch.
 type forgetter interface{ Forget() }
@@ -201,6 +210,9 @@ func (r *Runner) Run(ctx context.Context) error {
 	defer r.schemas.Close()
 	defer r.letters.close()
 	defer r.closeTransforms()
+	if r.config.Tolerate {
+		r.abandoned.Go(func() { r.letters.look(ctx) })
+	}
 	renew := backoff{renewFirst, renewMost, r.backoff.random}
 	for try := 0; ; try++ {
 		began := r.now()

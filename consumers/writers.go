@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"go.uber.org/zap"
 
 	"github.com/weir-cdc/weir/internal/cdc"
@@ -47,6 +48,12 @@ func newWriterFlow(w *worker, writer sink.Writer) *writerFlow {
 // began, and that nothing before it was ever read.
 func (f *writerFlow) open(ctx context.Context) error {
 	l := f.w.lease
+	if err := f.count(ctx); err != nil {
+		return err
+	}
+	if moves(f.w.chain) {
+		f.w.runner.horizon.warn(ctx, l)
+	}
 	had := l.Committed()
 	f.mark.topicID = l.TopicID()
 	f.durable, f.epoch, f.committed = l.Start(), had.LeaderEpoch, had.Offset
@@ -67,12 +74,12 @@ func (f *writerFlow) open(ctx context.Context) error {
 	if ours && m.topicID != f.mark.topicID {
 		return &sink.Stopped{
 			Reason: fmt.Errorf("topic %s was deleted and created again: the committed offset %d is of the old one", l.Topic(), had.Offset),
-			Advice: "rebuild the target (weirctl rebuild), or read the new topic from its beginning (weirctl reset --to earliest)",
+			Advice: f.createdAnew(),
 		}
 	}
 	f.mark = m
 	f.mark.topicID = l.TopicID()
-	if err := f.w.runner.horizon.check(ctx, l, m.since); err != nil {
+	if err := f.w.runner.horizon.check(ctx, l, m.since, moves(f.w.chain)); err != nil {
 		return err
 	}
 	f.durable = had.Offset // lower than where reading began, if an attempt before this one went back
@@ -84,6 +91,37 @@ func (f *writerFlow) open(ctx context.Context) error {
 		err = f.w.readFrom(ctx, f.durable)
 	}
 	return err
+}
+
+// count learns how many partitions the topic has now, where versions may be
+// offsets: every assignment asks, since that of a new partition follows on it.
+func (f *writerFlow) count(ctx context.Context) error {
+	if source := f.w.runner.config.Versions; source != VersionAuto && source != VersionOffset {
+		return nil
+	}
+	l := f.w.lease
+	topics, err := kadm.NewClient(l.Client()).ListTopics(ctx, l.Topic())
+	if err == nil {
+		err = topics[l.Topic()].Err
+	}
+	if err != nil {
+		return fmt.Errorf("counting the partitions of %s: %w", l.Topic(), err)
+	}
+	f.w.decoder.counts(max(len(topics[l.Topic()].Partitions), int(l.Partition())+1))
+	return nil
+}
+
+// createdAnew says what to do about a topic that was created again. Offsets of the
+// new one are lower than the versions that the target holds.
+func (f *writerFlow) createdAnew() string {
+	const rebuild, read = "rebuild the target (weirctl rebuild)", "read the new topic from its beginning (weirctl reset --to earliest)"
+	switch f.w.runner.config.Versions {
+	case VersionOffset:
+		return rebuild
+	case VersionAuto:
+		return rebuild + ", or, if its records have the header weir.version, " + read
+	}
+	return rebuild + ", or " + read
 }
 
 // take writes the batch and deals with what the target will never take.

@@ -51,6 +51,10 @@ type DomainError struct{ Index, Topic, Has, Came string }
 
 // Error says what to do.
 func (e *DomainError) Error() string {
+	if sink.Repartitioned(e.Has, e.Came) {
+		return fmt.Sprintf("index %s holds offsets of topic %s as versions, and the topic has got partitions since (%q, now %q): no offset says any more which change of a key is the newer one; set version.source=record-time and rebuild the index (weirctl rebuild elasticsearch)",
+			e.Index, e.Topic, e.Has, e.Came)
+	}
 	return fmt.Sprintf("index %s holds versions of %q from topic %s, and records now have versions of %q, which cannot be compared: every write would be refused as older; rebuild the index (weirctl rebuild elasticsearch), or set version.source=record-time for both",
 		e.Index, e.Has, e.Topic, e.Came)
 }
@@ -261,6 +265,9 @@ func (s *Sink) admit(ctx context.Context, x *index, topic, domain string) error 
 	case "":
 		return s.claim(ctx, x, topic, domain)
 	default:
+		if sink.Continues(has, domain) {
+			return s.claim(ctx, x, topic, domain)
+		}
 		return otherDomain(x, topic, has, domain)
 	}
 }
@@ -279,7 +286,7 @@ func (s *Sink) claim(ctx context.Context, x *index, topic, domain string) error 
 		}
 		if has := x.domains[topic]; has == domain {
 			return nil
-		} else if has != "" {
+		} else if has != "" && !sink.Continues(has, domain) {
 			return otherDomain(x, topic, has, domain)
 		}
 		x.domains[topic] = domain

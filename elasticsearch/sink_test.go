@@ -266,6 +266,26 @@ func TestDomain(t *testing.T) {
 	mustWrite(t, open(t, nil), other)
 }
 
+// TestOffsetDomains: offsets go on from those that an earlier version wrote down
+// without their topic, and from none of another topic or of fewer partitions.
+func TestOffsetDomains(t *testing.T) {
+	name := indexName(t)
+	for i, c := range []struct {
+		domain string
+		said   string // why it stops
+	}{
+		{"offset", ""}, {"offset:aa:3", ""}, {"offset:aa:3", ""}, {"offset", "cannot be compared"},
+		{"offset:aa:4", "version.source=record-time and rebuild"}, {"offset:bb:3", "cannot be compared"}, {"offset:aa:3", ""},
+	} {
+		r := row(name, 1, uint64(i+1), "Rome")
+		r.Domain = c.domain
+		err := write(t, open(t, nil), r)
+		if c.said == "" && err != nil || c.said != "" && (err == nil || !strings.Contains(err.Error(), c.said)) {
+			t.Errorf("%s: %v, want %q", c.domain, err, c.said)
+		}
+	}
+}
+
 // TestPlainIndex: an index that exists under the plain name is written to as it
 // is.
 func TestPlainIndex(t *testing.T) {

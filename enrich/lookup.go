@@ -104,6 +104,9 @@ func (t *lookupTransform) Close() error {
 	return t.shared.close()
 }
 
+// LooksUp says that what it adds is found elsewhere.
+func (t *lookupTransform) LooksUp() {}
+
 // DependsOnRow reports whether records can be left out for what they have: a row
 // whose new key is missing has to go from where its old one brought it.
 func (t *lookupTransform) DependsOnRow() bool {

@@ -13,6 +13,10 @@ type DomainError struct{ Prefix, Topic, Has, Came string }
 
 // Error says what to do.
 func (e *DomainError) Error() string {
+	if sink.Repartitioned(e.Has, e.Came) {
+		return fmt.Sprintf("the keys under %q hold offsets of topic %s as versions, and the topic has got partitions since (%q, now %q): no offset says any more which change of a key is the newer one; set version.source=record-time, and write under another cache.prefix or delete these keys (and %sweir:*)",
+			e.Prefix, e.Topic, e.Has, e.Came, e.Prefix)
+	}
 	return fmt.Sprintf("the keys under %q hold versions of %q from topic %s, and records now have versions of %q, which cannot be compared: every write would be refused as older; write under another cache.prefix, delete these keys (and %sweir:*), or set version.source=record-time for both",
 		e.Prefix, e.Has, e.Topic, e.Came, e.Prefix)
 }
@@ -29,13 +33,9 @@ func (s *Sink) admit(ctx context.Context, prefix, topic, domain string) error {
 	has := s.domains[at]
 	s.mu.Unlock()
 	if has == "" {
-		key := domainKey(prefix)
-		if _, err := s.client.HSetNX(ctx, key, topic, domain).Result(); err != nil {
-			return fmt.Errorf("writing down what versions under %q count: %w", prefix, err)
-		}
 		var err error
-		if has, err = s.client.HGet(ctx, key, topic).Result(); err != nil {
-			return fmt.Errorf("reading what versions under %q count: %w", prefix, err)
+		if has, err = s.claimDomain(ctx, at, domain); err != nil {
+			return err
 		}
 		s.keepDomain(at, has)
 	}
@@ -44,6 +44,26 @@ func (s *Sink) admit(ctx context.Context, prefix, topic, domain string) error {
 		return &sink.Stopped{Reason: &DomainError{Prefix: prefix, Topic: topic, Has: has, Came: domain}}
 	}
 	return nil
+}
+
+// claimDomain writes down what the versions of a topic count, unless it is known,
+// and returns what is written down then.
+func (s *Sink) claimDomain(ctx context.Context, at claim, domain string) (string, error) {
+	key := domainKey(at.prefix)
+	if _, err := s.client.HSetNX(ctx, key, at.topic, domain).Result(); err != nil {
+		return "", fmt.Errorf("writing down what versions under %q count: %w", at.prefix, err)
+	}
+	has, err := s.client.HGet(ctx, key, at.topic).Result()
+	if err != nil {
+		return "", fmt.Errorf("reading what versions under %q count: %w", at.prefix, err)
+	}
+	if !sink.Continues(has, domain) {
+		return has, nil
+	}
+	if err := s.client.HSet(ctx, key, at.topic, domain).Err(); err != nil {
+		return "", fmt.Errorf("writing down what versions under %q count: %w", at.prefix, err)
+	}
+	return domain, nil
 }
 
 // keepDomain remembers what was read.

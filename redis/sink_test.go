@@ -381,6 +381,27 @@ func TestDomain(t *testing.T) {
 	}
 }
 
+// TestOffsetDomains: offsets go on from those that an earlier version wrote down
+// without their topic, and from none of another topic or of fewer partitions.
+func TestOffsetDomains(t *testing.T) {
+	address := servers.Redis(t)
+	prefix := servers.Unique(t, "offsets") + ":"
+	for i, c := range []struct {
+		domain string
+		said   string // why it stops
+	}{
+		{"offset", ""}, {"offset:aa:3", ""}, {"offset:aa:3", ""}, {"offset", "cannot be compared"},
+		{"offset:aa:4", "set version.source=record-time, and"}, {"offset:bb:3", "cannot be compared"}, {"offset:aa:3", ""},
+	} {
+		r := row(1, uint64(i+1), "Rome", 1)
+		r.Domain = c.domain
+		err := write(t, open(t, address, map[string]string{"cache.prefix": prefix}), r)
+		if c.said == "" && err != nil || c.said != "" && (err == nil || !strings.Contains(err.Error(), c.said)) {
+			t.Errorf("%s: %v, want %q", c.domain, err, c.said)
+		}
+	}
+}
+
 // TestScriptFlushed: the server forgets its scripts (SCRIPT FLUSH, a restart),
 // and nothing is lost by it.
 func TestScriptFlushed(t *testing.T) {

@@ -230,6 +230,29 @@ func TestDoctorOfRetention(t *testing.T) {
 	}
 }
 
+// TestDoctorOfMoves: a sink that filters rows needs every update, of which a topic
+// may keep the last of a key alone.
+func TestDoctorOfMoves(t *testing.T) {
+	s := newShop(t)
+	text, err := os.ReadFile(s.files["weir-redis"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	filter := strings.Replace(string(text), `"transforms":"route"`,
+		`"transforms":"route,open","transforms.open.type":"io.debezium.transforms.Filter","transforms.open.condition":"total > 0"`, 1)
+	if err := os.WriteFile(s.files["weir-redis"], []byte(filter), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	compact, lag := "compact", "604800000"
+	newTopic(t, s.prefix+"."+s.database+".items", map[string]*string{"cleanup.policy": &compact, "min.compaction.lag.ms": &lag})
+	newTopic(t, s.prefix+"."+s.database+".orders", map[string]*string{"cleanup.policy": &compact})
+	_, r := s.examine(t)
+	if f := finding(t, r, "moves-compacted"); f.Severity != doctor.Warning || f.File != s.files["weir-redis"] || !strings.HasPrefix(f.What, s.prefix+"."+s.database+".orders may compact") ||
+		!strings.Contains(f.Do, "min.compaction.lag.ms=604800000") {
+		t.Errorf("%+v", f)
+	}
+}
+
 func TestDoctorOfMappings(t *testing.T) {
 	s := newShop(t)
 	index := strings.ToLower(s.prefix) + ".orders"

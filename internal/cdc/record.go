@@ -97,8 +97,9 @@ type Record struct {
 	Tombstone bool
 	// Version orders the changes of one key within Domain.
 	Version uint64
-	// Domain names what Version counts: "weir:<topic.prefix>", "offset" or
-	// "record-time". Versions of different domains cannot be compared.
+	// Domain names what Version counts: "weir:<topic.prefix>", "record-time" or
+	// "offset:<topic id>:<partitions>". Versions of different domains cannot be
+	// compared.
 	Domain string
 	// Headers are the record's own, without HeaderVersion and HeaderSchema.
 	Headers []Header

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -55,13 +56,28 @@ func (s SecretText) MarshalText() ([]byte, error) { return []byte(s.String()), n
 
 // secretWords are parts of names whose values are taken for secrets where no
 // table says so: unknown names, and names under a prefix (transforms.*).
-var secretWords = []string{"password", "passwd", "secret", "token", "salt", "jaas", "user.info", "credential", "access.key", "private.key", "passphrase"}
+var secretWords = []string{
+	"passw", "pasword", "passphrase", "pwd", "secret", "token", "salt", "jaas", "user.info", "credential",
+	"access.key", "private.key", "api.key", "accesskey", "privatekey", "apikey",
+}
+
+// secretParts are such names where they stand alone between dots: an author and a
+// bypass are none.
+var secretParts = []string{"pass", "auth"}
+
+// dotted has what people write in place of dots.
+var dotted = strings.NewReplacer("_", ".", "-", ".")
 
 // soundsSecret reports whether a value of that name should not be shown.
 func soundsSecret(name string) bool {
-	name = strings.ToLower(name)
+	name = dotted.Replace(strings.ToLower(name))
 	for _, word := range secretWords {
 		if strings.Contains(name, word) {
+			return true
+		}
+	}
+	for part := range strings.SplitSeq(name, ".") {
+		if slices.Contains(secretParts, part) {
 			return true
 		}
 	}

@@ -77,3 +77,24 @@ func TestSecretsOfTransformsAreHidden(t *testing.T) {
 		t.Error(text)
 	}
 }
+
+// TestMisspelledSecretsAreHidden: what a name that no table has holds is not shown
+// where people would call a secret so, and is where they would not.
+func TestMisspelledSecretsAreHidden(t *testing.T) {
+	table := Table{Properties: []Property{{Name: "redis.hosts"}, {Name: "redis.password", Type: Secret}, {Name: "connection.url"}}}
+	for _, c := range []struct {
+		names  []string
+		hidden bool
+	}{
+		{[]string{"redis.pass", "redis.auth", "redis.pwd", "redis.AUTH", "sink.redis.pass", "sink_redis_auth", "redis.pasword", "redis.passwort",
+			"connection.apikey", "connection.apiKey", "connection.api_key", "connection.api-key", "connection.api.keyy"}, true},
+		{[]string{"redis.author", "redis.passthrough", "sink.compass.route"}, false},
+	} {
+		for _, name := range c.names {
+			_, _, err := Parse(map[string]string{name: "hunter2"}, table)
+			if err == nil || strings.Contains(err.Error(), "hunter2") == c.hidden {
+				t.Errorf("hidden %t, want %t: %v", !c.hidden, c.hidden, err)
+			}
+		}
+	}
+}

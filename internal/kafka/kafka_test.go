@@ -63,7 +63,7 @@ func TestTopicsAreCreatedCheckedAndAltered(t *testing.T) {
 		t.Errorf("%v, %v", found, err)
 	}
 	retention, err := TopicRetention(ctx, cl, compacted.Name)
-	if err != nil || !retention.Compacted || retention.Deletes != KeepDeletes {
+	if err != nil || !retention.Compacted || retention.Deletes != KeepDeletes || retention.Updates != KeepDeletes {
 		t.Errorf("%+v, %v", retention, err)
 	}
 

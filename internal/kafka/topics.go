@@ -1,10 +1,12 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -184,10 +186,11 @@ func AlterTopic(ctx context.Context, cl *kgo.Client, topic string, configs map[s
 	return nil
 }
 
-// Retention is how long a topic keeps deletes.
+// Retention is how long a topic keeps deletes, and updates that are not the last.
 type Retention struct {
 	Compacted bool
 	Deletes   time.Duration // delete.retention.ms, where Compacted
+	Updates   time.Duration // min.compaction.lag.ms, where Compacted
 }
 
 // TopicRetention reads a topic's cleanup policy.
@@ -204,8 +207,18 @@ func TopicRetention(ctx context.Context, cl *kgo.Client, topic string) (Retentio
 	if err != nil {
 		return Retention{}, fmt.Errorf("reading %s of topic %s: %w", deleteRetention, topic, err)
 	}
+	lag, err := strconv.ParseInt(cmp.Or(has[compactionLag], "0"), 10, 64)
+	if err != nil {
+		return Retention{}, fmt.Errorf("reading %s of topic %s: %w", compactionLag, topic, err)
+	}
 	return Retention{
 		Compacted: slices.Contains(strings.Split(has[cleanupPolicy], ","), "compact"),
-		Deletes:   time.Duration(ms) * time.Millisecond,
+		Deletes:   milliseconds(ms),
+		Updates:   milliseconds(lag),
 	}, nil
+}
+
+// milliseconds is a duration, the longest one for what is longer.
+func milliseconds(ms int64) time.Duration {
+	return time.Duration(min(ms, math.MaxInt64/int64(time.Millisecond))) * time.Millisecond
 }

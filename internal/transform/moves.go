@@ -13,6 +13,25 @@ type RowDependent interface {
 	DependsOnRow() bool
 }
 
+// Lookup is a Transform that adds to a row what it finds elsewhere: the next time
+// it may be something else, and a delete has none of it.
+type Lookup interface{ LooksUp() }
+
+// MovesByLookup names a RowDependent transform that has a Lookup in front of it,
+// and that one; "" where there is none. Nobody knows later where such a transform
+// took a row to. A Lookup itself goes by the row's own fields.
+func (c *Chain) MovesByLookup() (mover, lookup string) {
+	for i := range c.links {
+		l := &c.links[i]
+		if _, ok := l.transform.(Lookup); ok {
+			lookup = l.name
+		} else if d, ok := l.transform.(RowDependent); ok && lookup != "" && d.DependsOnRow() {
+			return l.name, lookup
+		}
+	}
+	return "", ""
+}
+
 // FollowMoves makes Apply return, in front of an update that a RowDependent
 // transform takes elsewhere than it took the row before the update, a delete at
 // the old place: else that row would stay there for ever. It is for sinks that
@@ -24,6 +43,9 @@ func (c *Chain) FollowMoves() {
 		return ok && d.DependsOnRow()
 	})
 }
+
+// Moves reports whether the chain follows moves, and has something to follow.
+func (c *Chain) Moves() bool { return c.moves }
 
 // shadow is an update's row as it was, sent through the chain to see where it
 // went.

@@ -15,10 +15,12 @@ import (
 	"github.com/weir-cdc/weir/cmd/internal/capturer"
 	"github.com/weir-cdc/weir/cmd/internal/topology"
 	"github.com/weir-cdc/weir/consumers"
+	"github.com/weir-cdc/weir/enrich"
 	"github.com/weir-cdc/weir/internal/config"
 	"github.com/weir-cdc/weir/internal/kafka"
 	"github.com/weir-cdc/weir/internal/service"
 	"github.com/weir-cdc/weir/internal/transform"
+	"github.com/weir-cdc/weir/routing"
 )
 
 // member is one configuration of the fleet.
@@ -47,6 +49,7 @@ type member struct {
 	runtime consumers.Config
 	part    *config.Values // what the runtime knows of the configuration
 	routes  *topology.Routes
+	moves   bool // updates take rows from one place to another in the target
 }
 
 // The components, by the names of their binaries.
@@ -155,11 +158,22 @@ func (m *member) topology() {
 		m.part = v
 		m.runtime, _ = consumers.NewConfig(v)
 		m.routes = topology.NewRoutes(v)
+		m.moves = m.program.Name != lakeName && movesRows(v)
 		return
 	}
 	v, _ := config.LoadPart(m.sources, config.Common, transform.Properties, mysql.Properties, mysql.ValueProperties, capture.Properties, kafka.Properties)
 	m.source, _ = capture.NewConfig(v)
 	m.capture = capturer.Topology(v, &m.source)
+}
+
+// movesRows reports whether a transform decides by what a row has where it goes.
+func movesRows(v *config.Values) bool {
+	chain, err := transform.New(v, enrich.Lookups(enrich.LookupServers{}), routing.Classes, enrich.Classes)
+	if err != nil {
+		return false
+	}
+	chain.FollowMoves()
+	return chain.Moves()
 }
 
 // setAs is the name by which the file has a property, and where; ok is false if

@@ -11,6 +11,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weir-cdc/weir/internal/kafka"
 )
 
 // retention finds topics that drop records, or forget deletes, before a sink has
@@ -23,6 +25,32 @@ func (s *servers) retention(ctx context.Context, m *member, client *kgo.Client) 
 	}
 	for _, topic := range slices.Sorted(maps.Keys(lags)) {
 		s.lagging(m, topic, lags[topic])
+	}
+}
+
+// movesLost finds topics that may compact an update away while the sink is down,
+// where only that update says which row is to be deleted elsewhere.
+func (s *servers) movesLost(ctx context.Context, m *member, client *kgo.Client) {
+	if !m.moves || m.runtime.Horizon >= 0 {
+		return
+	}
+	topics, err := kadm.NewClient(client).ListTopics(ctx, m.runtime.Topics...)
+	if err != nil {
+		s.unreachable(m, "bootstrap.servers", "the topics", err)
+		return
+	}
+	for _, topic := range topics.Names() {
+		if !m.reads(topic) {
+			continue
+		}
+		kept, err := kafka.TopicRetention(ctx, client, topic)
+		if err != nil || !kept.Compacted || kept.Updates > 0 {
+			continue
+		}
+		s.find(m, Warning, Finding{Code: "moves-compacted", Property: "transforms",
+			What: topic + " may compact an update away at once (min.compaction.lag.ms=0)",
+			Why:  "a row that it routes elsewhere, or out of sight, while the sink is down also stays where it was, for ever",
+			Do:   fmt.Sprintf("kafka-configs.sh --alter --entity-type topics --entity-name %s --add-config min.compaction.lag.ms=%d", topic, kafka.KeepDeletes.Milliseconds())})
 	}
 }
 

@@ -130,6 +130,7 @@ func (s *servers) examine(ctx context.Context) {
 			if client := s.kafka[m]; client != nil {
 				s.groupInUse(ctx, m, client)
 				s.retention(ctx, m, client)
+				s.movesLost(ctx, m, client)
 			}
 		})
 	}

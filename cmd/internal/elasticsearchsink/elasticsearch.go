@@ -52,7 +52,7 @@ func NewSettings(v *config.Values) (Settings, error) {
 	runtime, errRuntime := sinks.NewRuntime(v)
 	sink, errSink := elasticsearch.NewConfig(v)
 	topology.Say(v, topology.UnsaidDeletes(v, "delete", "deletes its document"))
-	return Settings{sink, runtime}, errors.Join(errRuntime, errSink)
+	return Settings{sink, runtime}, errors.Join(errRuntime, errSink, runtime.CheckMoves(v))
 }
 
 // Connect connects to the cluster, to write to a generation of the indexes; 0 is

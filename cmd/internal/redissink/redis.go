@@ -41,7 +41,7 @@ func newMain(env service.Environment) (service.Main, error) {
 	cfg, errSink := redis.NewConfig(env.Values)
 	runtime, errRuntime := sinks.NewRuntime(env.Values, enrich.LookupServers{Redis: server(cfg)})
 	topology.Say(env.Values, topology.SharedKeys(env.Values))
-	if err := errors.Join(errRuntime, errSink); err != nil {
+	if err := errors.Join(errRuntime, errSink, runtime.CheckMoves(env.Values)); err != nil {
 		return nil, err
 	}
 	sink := redis.New(cfg, env.Log, env.Metrics)

@@ -60,6 +60,17 @@ func NewRuntime(v *config.Values, lent ...enrich.LookupServers) (Runtime, error)
 	return Runtime{Config: cfg, Linger: v.Duration("linger.ms"), chain: chain}, errors.Join(errConfig, errChain)
 }
 
+// CheckMoves refuses chains where a look-up decides where a row goes, for a sink
+// that keeps the latest state of a key: what is found may have changed when the
+// row changes, and a delete finds nothing, so neither comes to where the row is.
+func (r Runtime) CheckMoves(v *config.Values) error {
+	mover, lookup := r.chain.MovesByLookup()
+	if mover == "" {
+		return nil
+	}
+	return v.Error("transforms", mover+" before "+lookup+": where a row goes must not depend on a look-up, or its delete does not find it")
+}
+
 // plain is a record that no transform of the routing kind stumbles over.
 var plain = cdc.NewSchema("")
 
