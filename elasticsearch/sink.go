@@ -114,6 +114,9 @@ func (b *batch) reset() {
 // add appends the operation of a record, in place of an older one of the same
 // document. An error is the cluster's; the record's own are rejections.
 func (s *Sink) add(ctx context.Context, b *batch, i int, r *cdc.Record) error {
+	if r.Left {
+		return s.leave(ctx, b, i, r)
+	}
 	gone := r.Deleted || r.Tombstone || r.Value == nil
 	if gone && s.config.Nulls != nullsDelete {
 		if s.config.Nulls == nullsFail {
@@ -140,6 +143,27 @@ func (s *Sink) add(ctx context.Context, b *batch, i int, r *cdc.Record) error {
 		s.reject(b, i, err)
 	}
 	return nil
+}
+
+// leave appends the delete of a row that an update takes elsewhere. What cannot
+// be the place of a document never was: neither a name that no index has, nor,
+// where key.ignore is true, that of a change, which stays what it was.
+func (s *Sink) leave(ctx context.Context, b *batch, i int, r *cdc.Record) error {
+	if s.config.KeyIgnore {
+		return nil
+	}
+	x, err := s.indexOf(ctx, r.Route)
+	if err == nil {
+		err = s.admit(ctx, x, r.Topic, r.Domain)
+	}
+	var nowhere *unusable
+	if errors.As(err, &nowhere) {
+		return nil
+	}
+	if err == nil {
+		_ = s.appendOperation(b, i, r, x, true) // without a key there never was a document
+	}
+	return err
 }
 
 func (s *Sink) appendOperation(b *batch, i int, r *cdc.Record, x *index, gone bool) (err error) {

@@ -250,6 +250,49 @@ func TestBadRoute(t *testing.T) {
 	}
 }
 
+// moved is an update that takes a row from one city to another, behind a router
+// by the city.
+func moved(name, was, is string) []*cdc.Record {
+	left, r := gone(name+"-"+was, 1, 2), row(name+"-"+is, 1, 2, is)
+	left.Topic, r.Topic, left.Left = "shop."+name, "shop."+name, true
+	return []*cdc.Record{left, r}
+}
+
+// TestAnUpdateIsNotBlamedForWhereItsRowWas: what is done with deletes in Kafka,
+// and what cannot be written, is not for the delete of a row that was moved.
+func TestAnUpdateIsNotBlamedForWhereItsRowWas(t *testing.T) {
+	for what, c := range map[string]struct {
+		properties map[string]string
+		was        string
+		stays      bool // a document where the row was
+	}{
+		"a place that is none":       {nil, "in progress", false},
+		"nulls are failures":         {map[string]string{"behavior.on.null.values": "fail"}, "open", false},
+		"nulls are ignored":          {map[string]string{"behavior.on.null.values": "ignore"}, "open", false},
+		"a document of every change": {map[string]string{"key.ignore": "true"}, "open", true},
+	} {
+		s, name := open(t, c.properties), indexName(t)
+		id := "1"
+		if s.config.KeyIgnore {
+			id = "shop." + name + "+0+0"
+		}
+		if c.was == "open" {
+			before := row(name, 1, 1, c.was)
+			before.Route += "-open"
+			mustWrite(t, s, before)
+		}
+		if err := write(t, s, moved(name, c.was, "paid")...); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		if got := source(t, name+"-paid", id); got["city"] != "paid" {
+			t.Errorf("%s: the document is %v", what, got)
+		}
+		if got := source(t, name+"-open", id); (got != nil) != c.stays {
+			t.Errorf("%s: where the row was there is %v", what, got)
+		}
+	}
+}
+
 // TestDomain: versions that count something else stop the sink, also another
 // process's.
 func TestDomain(t *testing.T) {
