@@ -87,7 +87,7 @@ var Properties = config.Table{
 		{Name: "behavior.on.null.values", Default: "delete", Values: []string{"delete", "ignore", "fail"},
 			Doc: "What a null value does. Confluent's default is fail, which stops at every delete."},
 		{Name: "behavior.on.malformed.documents", Default: "fail", Inert: "errors.tolerance decides: none stops, all writes to the dead letter topic"},
-		{Name: "drop.invalid.message", Type: config.Bool, Default: "false", Doc: "Drop a record that cannot be made into a document, with a count, in place of rejecting it."},
+		{Name: "drop.invalid.message", Type: config.Bool, Default: "false", Doc: "Drop a record that cannot be made into a document, with a count, in place of rejecting it. One that the cluster refuses is rejected all the same."},
 		{Name: "topic.to.external.resource.mapping", Type: config.List, Old: []string{"topic.index.map"}, Doc: "topic:index pairs; other topics are written to the index of their (routed) name."},
 		{Name: "external.resource.usage", Default: "INDEX", Values: []string{"index", "disabled"}, Doc: "What topic.to.external.resource.mapping names."},
 		{Name: "compact.map.entries", Type: config.Bool, Default: "true", Inert: "MySQL has no columns that are maps"},

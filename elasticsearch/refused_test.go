@@ -36,6 +36,23 @@ func TestRejectedSuccessor(t *testing.T) {
 	}
 }
 
+// TestOnlyWhatIsNoDocumentIsDropped: with drop.invalid.message a record that
+// cannot be made into a document is dropped, and one that the cluster refuses,
+// or that has no index, is not.
+func TestOnlyWhatIsNoDocumentIsDropped(t *testing.T) {
+	s, name := open(t, map[string]string{"drop.invalid.message": "true"}), indexName(t)
+	keyless := row(name, 1, 1, "Rome")
+	keyless.Key = nil
+	mustWrite(t, s, keyless, row(name, 2, 2, "Oslo"))
+	refused := row(name, 3, 3, "Bern")
+	refused.Value.Values[4] = cdc.String([]byte("not a date"))
+	err := write(t, s, keyless, refused, row("a,b", 4, 4, "Kyiv"))
+	var rejected *sink.Rejected
+	if !errors.As(err, &rejected) || len(rejected.Items) != 2 || rejected.Items[0].Index != 2 || rejected.Items[1].Index != 1 {
+		t.Errorf("the batch: %v", err)
+	}
+}
+
 // TestDocumentTooLarge: a document that the cluster never takes is rejected, for
 // to try it again would stop the partition without a word.
 func TestDocumentTooLarge(t *testing.T) {

@@ -120,7 +120,7 @@ func (s *Sink) add(ctx context.Context, b *batch, i int, r *cdc.Record) error {
 	gone := r.Deleted || r.Tombstone || r.Value == nil
 	if gone && s.config.Nulls != nullsDelete {
 		if s.config.Nulls == nullsFail {
-			s.reject(b, i, errors.New("the record has no value, and behavior.on.null.values is fail"))
+			s.refuse(b, i, errors.New("the record has no value, and behavior.on.null.values is fail"))
 		}
 		return nil
 	}
@@ -140,7 +140,7 @@ func (s *Sink) add(ctx context.Context, b *batch, i int, r *cdc.Record) error {
 		return err
 	}
 	if err := s.appendOperation(b, i, r, x, gone); err != nil {
-		s.reject(b, i, err)
+		s.refuse(b, i, err)
 	}
 	return nil
 }
@@ -222,12 +222,20 @@ func (b *batch) find(o *operation, hash uint64) *operation {
 	}
 }
 
-func (s *Sink) reject(b *batch, i int, reason error) {
-	s.metrics.rejected.Inc()
-	if s.config.DropInvalid {
-		s.log.Warn("dropping a record (drop.invalid.message=true)", zap.Error(reason))
+// refuse rejects a record that cannot be made into a document, or drops it where
+// that is asked for. What the cluster refuses is a good document, and may be
+// refused for what the index is.
+func (s *Sink) refuse(b *batch, i int, reason error) {
+	if !s.config.DropInvalid {
+		s.reject(b, i, reason)
 		return
 	}
+	s.metrics.rejected.Inc()
+	s.log.Warn("dropping a record (drop.invalid.message=true)", zap.Error(reason))
+}
+
+func (s *Sink) reject(b *batch, i int, reason error) {
+	s.metrics.rejected.Inc()
 	b.rejections = append(b.rejections, sink.Rejection{Index: i, Reason: reason})
 }
 
