@@ -93,8 +93,13 @@ func (s *Sink) indexOf(ctx context.Context, route string) (*index, error) {
 		return nil, fmt.Errorf("opening index %s: %w", name, err)
 	}
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, known := range s.indexes {
+		if known.name == x.name { // of another route: what one puts is known to both
+			x = known
+		}
+	}
 	s.indexes[route] = x
-	s.mu.Unlock()
 	return x, nil
 }
 
@@ -117,8 +122,7 @@ func (s *Sink) openIndex(ctx context.Context, name string) (*index, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &index{name: concrete, mapped: map[*cdc.Schema]bool{}}
-	err = s.load(ctx, x)
+	has, err := s.load(ctx, concrete)
 	if errors.Is(err, errNotFound) {
 		alias := ""
 		if concrete != name && s.config.Generation == 0 {
@@ -126,15 +130,15 @@ func (s *Sink) openIndex(ctx context.Context, name string) (*index, error) {
 		}
 		s.log.Info("creating an index", zap.String("index", concrete))
 		if err = s.createIndex(ctx, concrete, alias); err == nil {
-			err = s.load(ctx, x)
+			has, err = s.load(ctx, concrete)
 		}
 	}
 	if err != nil {
 		return nil, err
 	}
-	x.hash = maphash.String(s.seed, x.name)
-	if x.target == "" {
-		x.target = targetOf(x.name)
+	x := &index{name: has.name, target: targetOf(has.name), hash: maphash.String(s.seed, has.name)}
+	x.set(has)
+	if !has.aliased {
 		err = s.call(ctx, http.MethodPut, "/"+url.PathEscape(x.name)+"/_alias/"+url.PathEscape(x.target), map[string]any{"is_hidden": true}, nil)
 	}
 	return x, err
@@ -213,10 +217,22 @@ func (s *Sink) meta(domains map[string]string) meta {
 	return meta{Format: metaFormat, Connector: s.config.Name, Generation: s.generation, Domains: domains}
 }
 
-// load reads what an index holds: its fields, _meta, and whether it has the
-// alias that operations go to. Where the name is an alias of one index, it is
+// held is what an index has.
+type held struct {
+	name    string
+	aliased bool // it has the alias that operations go to
+	domains map[string]string
+	fields  map[string]stdjson.RawMessage
+}
+
+// set takes over what the index has now.
+func (x *index) set(h *held) {
+	x.domains, x.fields, x.mapped = h.domains, h.fields, map[*cdc.Schema]bool{}
+}
+
+// load reads what an index has. Where the name is an alias of one index, it is
 // that one.
-func (s *Sink) load(ctx context.Context, x *index) error {
+func (s *Sink) load(ctx context.Context, name string) (*held, error) {
 	var found map[string]struct {
 		Aliases  map[string]stdjson.RawMessage `json:"aliases"`
 		Mappings struct {
@@ -226,28 +242,25 @@ func (s *Sink) load(ctx context.Context, x *index) error {
 			Properties map[string]stdjson.RawMessage `json:"properties"`
 		} `json:"mappings"`
 	}
-	if err := s.call(ctx, http.MethodGet, "/"+url.PathEscape(x.name)+"?features=aliases,mappings", nil, &found); err != nil {
-		return err
+	if err := s.call(ctx, http.MethodGet, "/"+url.PathEscape(name)+"?features=aliases,mappings", nil, &found); err != nil {
+		return nil, err
 	}
 	if len(found) != 1 {
-		return &unusable{fmt.Errorf("%s is an alias of %d indexes, and can stand for one only: remove the alias, or write to one of them with topic.to.external.resource.mapping", x.name, len(found))}
+		return nil, &unusable{fmt.Errorf("%s is an alias of %d indexes, and can stand for one only: remove the alias, or write to one of them with topic.to.external.resource.mapping", name, len(found))}
 	}
+	h := &held{domains: map[string]string{}, fields: map[string]stdjson.RawMessage{}}
 	for name, f := range found {
-		x.name, x.fields, x.domains = name, f.Mappings.Properties, map[string]string{}
-		if _, ok := f.Aliases[targetOf(name)]; ok {
-			x.target = targetOf(name)
-		}
+		h.name = name
+		_, h.aliased = f.Aliases[targetOf(name)]
+		maps.Copy(h.fields, f.Mappings.Properties)
 		if w := f.Mappings.Meta.Weir; w != nil {
 			if w.Format > metaFormat {
-				return fmt.Errorf("index %s was written by a newer version of Weir (format %d, this one knows %d)", x.name, w.Format, metaFormat)
+				return nil, fmt.Errorf("index %s was written by a newer version of Weir (format %d, this one knows %d)", name, w.Format, metaFormat)
 			}
-			maps.Copy(x.domains, w.Domains)
+			maps.Copy(h.domains, w.Domains)
 		}
 	}
-	if x.fields == nil {
-		x.fields = map[string]stdjson.RawMessage{}
-	}
-	return nil
+	return h, nil
 }
 
 // admit checks that the versions of a record can be compared with those in the
@@ -274,9 +287,11 @@ func otherDomain(x *index, topic, has, came string) error {
 // processes may do so at once.
 func (s *Sink) claim(ctx context.Context, x *index, topic, domain string) error {
 	for range 10 {
-		if err := s.load(ctx, x); err != nil {
+		h, err := s.load(ctx, x.name)
+		if err != nil {
 			return err
 		}
+		x.set(h)
 		if has := x.domains[topic]; has == domain {
 			return nil
 		} else if has != "" {

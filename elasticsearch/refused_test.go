@@ -183,19 +183,65 @@ func TestTooManyFields(t *testing.T) {
 	s, name := open(t, nil), indexName(t)
 	ask(t, "PUT", "/"+name, `{"settings":{"index.mapping.total_fields.limit":12}}`)
 	mustWrite(t, s, row(name, 1, 1, "Rome"))
-	wide := row(name, 2, 2, "Oslo")
+	many := row(name, 2, 2, "Oslo")
 	schema := valueSchema
 	for _, field := range []string{"a", "b", "c", "d", "e", "f"} {
 		schema = schema.With(cdc.Field{Name: field, Type: cdc.Text, Optional: true})
 	}
-	wide.Value.Reset(schema)
+	many.Value.Reset(schema)
 	var rejected *sink.Rejected
-	if err := write(t, s, wide, row(name, 3, 3, "Bern")); !errors.As(err, &rejected) || len(rejected.Items) != 1 || rejected.Items[0].Index != 0 || !strings.Contains(err.Error(), "Limit of total fields") {
+	if err := write(t, s, many, row(name, 3, 3, "Bern")); !errors.As(err, &rejected) || len(rejected.Items) != 1 || rejected.Items[0].Index != 0 || !strings.Contains(err.Error(), "Limit of total fields") {
 		t.Errorf("the batch: %v", err)
 	}
 	if got := source(t, name, "3"); got["city"] != "Bern" {
 		t.Errorf("document 3 is %v", got)
 	}
+}
+
+// with is a record that has an id and one field more.
+func with(route string, id int64, version uint64, field cdc.Field, v cdc.Value) *cdc.Record {
+	r := gone(route, id, version)
+	r.Deleted, r.Tombstone, r.Value = false, false, new(cdc.Row)
+	r.Value.Reset(cdc.NewSchema("shop.orders.Value", cdc.Field{Name: "id", Type: cdc.Int64}, field))
+	r.Value.Values[0], r.Value.Values[1] = cdc.Int(id), v
+	return r
+}
+
+var (
+	narrow = cdc.Field{Name: "c", Type: cdc.Int32, Optional: true}
+	wide   = cdc.Field{Name: "c", Type: cdc.Int64, Optional: true}
+)
+
+// TestAColumnThatAnotherProcessMapped as another type, which it had then, is no
+// reason to reject what comes now: only one process has met the first schema.
+func TestAColumnThatAnotherProcessMapped(t *testing.T) {
+	one, two, name := open(t, nil), open(t, nil), indexName(t)
+	mustWrite(t, one, row(name, 1, 1, "Rome"))
+	mustWrite(t, two, row(name, 2, 2, "Rome"))
+	mustWrite(t, one, with(name, 3, 3, narrow, cdc.Int(5)))
+	later := with(name, 4, 4, wide, cdc.Int(6))
+	later.Value.Reset(later.Value.Schema.With(cdc.Field{Name: "d", Type: cdc.Int32}))
+	later.Value.Values[0], later.Value.Values[1], later.Value.Values[2] = cdc.Int(4), cdc.Int(6), cdc.Int(7)
+	mustWrite(t, two, later)
+	properties := ask(t, "GET", "/"+name+"-g1/_mapping", "")[name+"-g1"].(map[string]any)["mappings"].(map[string]any)["properties"].(map[string]any)
+	for field, want := range map[string]string{"c": "integer", "d": "integer"} {
+		if got := properties[field].(map[string]any)["type"]; got != want {
+			t.Errorf("%s is mapped as %v, want %s", field, got, want)
+		}
+	}
+}
+
+// TestTopicsOfOneIndexShareItsMapping: what one has mapped is not put again for
+// the other.
+func TestTopicsOfOneIndexShareItsMapping(t *testing.T) {
+	name := indexName(t)
+	s := open(t, map[string]string{"topic.to.external.resource.mapping": "shard1:" + name + ",shard2:" + name})
+	mustWrite(t, s, row("shard1", 1, 1, "Rome"), row("shard2", 2, 2, "Rome"))
+	if s.indexes["shard1"] != s.indexes["shard2"] {
+		t.Error("one index is kept twice")
+	}
+	mustWrite(t, s, with("shard1", 3, 3, narrow, cdc.Int(5)))
+	mustWrite(t, s, with("shard2", 4, 4, wide, cdc.Int(6)))
 }
 
 // TestNoAnswer: a connection that is dead, or is not made, is waited for with
