@@ -274,6 +274,9 @@ func (b *bulk) read(response *http.Response) error {
 		b.outcomes[i], b.reasons[i] = pending, errNoResult
 		for _, result := range item {
 			b.outcomes[i], b.reasons[i] = classify(result.Status, b.operations[i].delete, result.Error.Type, result.Error.Reason, result.Error.Cause.Reason)
+			if away(result.Error.Type) {
+				b.operations[i].index.losses.Add(1)
+			}
 		}
 	}
 	return nil
@@ -311,7 +314,7 @@ func ofIndex(kind string) string {
 	case "cluster_block_exception":
 		return "the index is read-only or blocked, which is waited for"
 	case "index_not_found_exception", "invalid_index_name_exception": // the latter: see targetOf
-		return "the index is gone, and all that was in it: restore it, or write it anew with weirctl rebuild elasticsearch"
+		return isGone
 	case "index_closed_exception":
 		return "the index is closed, until somebody opens it"
 	case "security_exception":
@@ -320,6 +323,18 @@ func ofIndex(kind string) string {
 		return "the index has a shard that no node serves, which is waited for"
 	}
 	return ""
+}
+
+const isGone = "the index is gone, and all that was in it: restore it, or write it anew with weirctl rebuild elasticsearch"
+
+// away reports whether the index is not there for now, so that it may have less
+// when it is there again. To restore an open one, it is closed or deleted.
+func away(kind string) bool {
+	switch kind {
+	case "index_not_found_exception", "invalid_index_name_exception", "index_closed_exception":
+		return true
+	}
+	return false
 }
 
 // refusal is what a failed request answered, shortened.

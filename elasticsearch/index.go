@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"go.uber.org/zap"
 
@@ -27,6 +28,11 @@ type index struct {
 	name   string // the concrete index
 	target string // the alias that operations name in its place (see targetOf)
 	hash   uint64 // of name
+
+	// losses counts how often the index was found gone or closed, and seen is how
+	// often when it was last looked at: what is there next may be restored from
+	// before it got its fields and domains.
+	losses, seen atomic.Int64
 
 	mu      sync.Mutex
 	domains map[string]string             // topic → version domain, as _meta has it
@@ -75,7 +81,7 @@ func (s *Sink) indexOf(ctx context.Context, route string) (*index, error) {
 	x := s.indexes[route]
 	s.mu.Unlock()
 	if x != nil {
-		return x, nil
+		return x, s.lookAgain(ctx, x)
 	}
 	name, err := s.indexName(route)
 	if err != nil {
@@ -103,6 +109,22 @@ func (s *Sink) indexOf(ctx context.Context, route string) (*index, error) {
 	return x, nil
 }
 
+// lost reports whether what is known of the index may not hold any more.
+func (x *index) lost() bool { return x.losses.Load() != x.seen.Load() }
+
+// lookAgain reads what a lost index has now.
+func (s *Sink) lookAgain(ctx context.Context, x *index) error {
+	if !x.lost() {
+		return nil
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if !x.lost() {
+		return nil
+	}
+	return s.reload(ctx, x)
+}
+
 // unusable is an error of the record and not of the cluster.
 type unusable struct{ error }
 
@@ -122,7 +144,7 @@ func (s *Sink) openIndex(ctx context.Context, name string) (*index, error) {
 	if err != nil {
 		return nil, err
 	}
-	has, err := s.load(ctx, concrete)
+	h, err := s.load(ctx, concrete)
 	if errors.Is(err, errNotFound) {
 		alias := ""
 		if concrete != name && s.config.Generation == 0 {
@@ -130,18 +152,17 @@ func (s *Sink) openIndex(ctx context.Context, name string) (*index, error) {
 		}
 		s.log.Info("creating an index", zap.String("index", concrete))
 		if err = s.createIndex(ctx, concrete, alias); err == nil {
-			has, err = s.load(ctx, concrete)
+			h, err = s.load(ctx, concrete)
 		}
+	}
+	if errors.Is(err, errSeveral) {
+		return nil, &unusable{err}
 	}
 	if err != nil {
 		return nil, err
 	}
-	x := &index{name: has.name, target: targetOf(has.name), hash: maphash.String(s.seed, has.name)}
-	x.set(has)
-	if !has.aliased {
-		err = s.call(ctx, http.MethodPut, "/"+url.PathEscape(x.name)+"/_alias/"+url.PathEscape(x.target), map[string]any{"is_hidden": true}, nil)
-	}
-	return x, err
+	x := &index{name: h.name, target: targetOf(h.name), hash: maphash.String(s.seed, h.name)}
+	return x, s.take(ctx, x, h)
 }
 
 // concrete is the index that is written to for a name: of the generation, where
@@ -220,15 +241,44 @@ func (s *Sink) meta(domains map[string]string) meta {
 // held is what an index has.
 type held struct {
 	name    string
-	aliased bool // it has the alias that operations go to
+	aliases map[string]stdjson.RawMessage
 	domains map[string]string
 	fields  map[string]stdjson.RawMessage
 }
 
-// set takes over what the index has now.
-func (x *index) set(h *held) {
+// take remembers what the index has, and gives it the alias that operations go
+// to where it has none.
+func (s *Sink) take(ctx context.Context, x *index, h *held) error {
+	if _, ok := h.aliases[x.target]; !ok {
+		err := s.call(ctx, http.MethodPut, "/"+url.PathEscape(x.name)+"/_alias/"+url.PathEscape(x.target), map[string]any{"is_hidden": true}, nil)
+		if err != nil {
+			return err
+		}
+	}
 	x.domains, x.fields, x.mapped = h.domains, h.fields, map[*cdc.Schema]bool{}
+	return nil
 }
+
+// reload reads what the index has now.
+func (s *Sink) reload(ctx context.Context, x *index) error {
+	losses := x.losses.Load()
+	h, err := s.load(ctx, x.name)
+	if errors.Is(err, errNotFound) {
+		x.losses.Add(1)
+		return fmt.Errorf("%s: %w", isGone, err)
+	}
+	if err == nil {
+		err = s.take(ctx, x, h)
+	}
+	if err != nil {
+		return fmt.Errorf("reading what index %s has: %w", x.name, err)
+	}
+	x.seen.Store(losses)
+	return nil
+}
+
+// errSeveral says that a name stands for several indexes.
+var errSeveral = errors.New("can stand for one index only: remove the alias, or write to one of them with topic.to.external.resource.mapping")
 
 // load reads what an index has. Where the name is an alias of one index, it is
 // that one.
@@ -246,12 +296,11 @@ func (s *Sink) load(ctx context.Context, name string) (*held, error) {
 		return nil, err
 	}
 	if len(found) != 1 {
-		return nil, &unusable{fmt.Errorf("%s is an alias of %d indexes, and can stand for one only: remove the alias, or write to one of them with topic.to.external.resource.mapping", name, len(found))}
+		return nil, fmt.Errorf("%s is an alias of %d indexes, and %w", name, len(found), errSeveral)
 	}
 	h := &held{domains: map[string]string{}, fields: map[string]stdjson.RawMessage{}}
 	for name, f := range found {
-		h.name = name
-		_, h.aliased = f.Aliases[targetOf(name)]
+		h.name, h.aliases = name, f.Aliases
 		maps.Copy(h.fields, f.Mappings.Properties)
 		if w := f.Mappings.Meta.Weir; w != nil {
 			if w.Format > metaFormat {
@@ -287,11 +336,9 @@ func otherDomain(x *index, topic, has, came string) error {
 // processes may do so at once.
 func (s *Sink) claim(ctx context.Context, x *index, topic, domain string) error {
 	for range 10 {
-		h, err := s.load(ctx, x.name)
-		if err != nil {
+		if err := s.reload(ctx, x); err != nil {
 			return err
 		}
-		x.set(h)
 		if has := x.domains[topic]; has == domain {
 			return nil
 		} else if has != "" {

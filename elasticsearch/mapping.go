@@ -32,14 +32,15 @@ func (s *Sink) mapSchema(ctx context.Context, x *index, schema *cdc.Schema) erro
 		if err == nil {
 			break
 		}
+		if errors.Is(err, errNotFound) {
+			x.losses.Add(1)
+		}
 		if !errors.As(err, &refused) {
 			return fmt.Errorf("putting the mapping of %s: %w", schema.Name, err)
 		}
-		h, err := s.load(ctx, x.name)
-		if err != nil {
+		if err := s.reload(ctx, x); err != nil {
 			return err
 		}
-		x.set(h)
 		before := len(missing)
 		if missing = s.missing(x, schema); len(missing) == before {
 			return refused

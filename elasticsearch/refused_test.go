@@ -126,6 +126,47 @@ func TestIndexGone(t *testing.T) {
 	}
 }
 
+// TestARestoredIndexGetsItsMapping: an index that was gone or closed for a while
+// may be there again without the fields that it had.
+func TestARestoredIndexGetsItsMapping(t *testing.T) {
+	for what, c := range map[string]struct{ away, method, aliases string }{
+		"deleted":                      {"", "DELETE", `"NAME-g1.Weir":{"is_hidden":true},"NAME":{}`},
+		"deleted, restored alone":      {"", "DELETE", `"NAME":{}`},
+		"closed, and restored over it": {"/_close", "POST", `"NAME-g1.Weir":{"is_hidden":true},"NAME":{}`},
+	} {
+		s, name := open(t, map[string]string{"max.retries": "3", "retry.backoff.ms": "1"}), indexName(t)
+		mustWrite(t, s, row(name, 1, 1, "Rome"))
+		ask(t, c.method, "/"+name+"-g1"+c.away, "")
+		var rejected *sink.Rejected
+		if err := write(t, s, row(name, 2, 2, "Oslo"), gone(name, 1, 2)); err == nil || errors.As(err, &rejected) {
+			t.Fatalf("%s: %v", what, err)
+		}
+		ask(t, "DELETE", "/"+name+"-g1", "")
+		ask(t, "PUT", "/"+name+"-g1", `{"aliases":{`+strings.ReplaceAll(c.aliases, "NAME", name)+`}}`)
+		if err := write(t, s, row(name, 2, 2, "Oslo")); err != nil {
+			t.Errorf("%s: %v", what, err)
+			continue
+		}
+		for field, want := range map[string]string{"total": "double", "status": "keyword", "day": "integer"} {
+			if got := mappedAs(t, name+"-g1", field); got != want {
+				t.Errorf("%s: %s is mapped as %v, want %s", what, field, got, want)
+			}
+		}
+		r := row(name, 3, 3, "Bern")
+		r.Domain = "offset"
+		if err := write(t, open(t, nil), r); err == nil {
+			t.Errorf("%s: the index does not have the domain of its versions", what)
+		}
+	}
+}
+
+// mappedAs is the type that an index has for a field.
+func mappedAs(t *testing.T, index, field string) any {
+	t.Helper()
+	mappings := ask(t, "GET", "/"+index+"/_mapping", "")[index].(map[string]any)["mappings"].(map[string]any)
+	return mappings["properties"].(map[string]any)[field].(map[string]any)["type"]
+}
+
 // TestAliasInItsPlace: a name that is the alias of somebody's index is not given
 // a second index, which readers would see beside it.
 func TestAliasInItsPlace(t *testing.T) {
@@ -223,9 +264,8 @@ func TestAColumnThatAnotherProcessMapped(t *testing.T) {
 	later.Value.Reset(later.Value.Schema.With(cdc.Field{Name: "d", Type: cdc.Int32}))
 	later.Value.Values[0], later.Value.Values[1], later.Value.Values[2] = cdc.Int(4), cdc.Int(6), cdc.Int(7)
 	mustWrite(t, two, later)
-	properties := ask(t, "GET", "/"+name+"-g1/_mapping", "")[name+"-g1"].(map[string]any)["mappings"].(map[string]any)["properties"].(map[string]any)
 	for field, want := range map[string]string{"c": "integer", "d": "integer"} {
-		if got := properties[field].(map[string]any)["type"]; got != want {
+		if got := mappedAs(t, name+"-g1", field); got != want {
 			t.Errorf("%s is mapped as %v, want %s", field, got, want)
 		}
 	}

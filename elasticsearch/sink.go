@@ -266,7 +266,7 @@ func (s *Sink) flush(ctx context.Context, b *batch) error {
 			attempt--
 			continue
 		}
-		if attempt >= s.config.MaxRetries {
+		if attempt >= s.config.MaxRetries || slices.ContainsFunc(open, (*operation).lost) {
 			return fmt.Errorf("writing to Elasticsearch: %d of %d operations are not accepted: %w", len(open), len(b.operations), failed)
 		}
 		s.metrics.retried.Add(float64(len(open)))
@@ -275,6 +275,10 @@ func (s *Sink) flush(ctx context.Context, b *batch) error {
 		}
 	}
 }
+
+// lost reports whether the operation cannot be sent again as it is: its index is
+// to be looked at first.
+func (o *operation) lost() bool { return o.index.lost() }
 
 // sleep pauses before a retry: the back-off doubled each time, with jitter.
 func sleep(ctx context.Context, backoff time.Duration, attempt int) error {
