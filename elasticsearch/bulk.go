@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/weir-cdc/weir/internal/cdc/json"
@@ -295,8 +296,8 @@ func classify(status int, deleting bool, kind, reason, cause string) (outcome, e
 		return done, nil
 	case status == http.StatusConflict:
 		return stale, nil
-	case ofIndex(kind) != "":
-		return pending, fmt.Errorf("%s: %d %s: %s", ofIndex(kind), status, kind, reason)
+	case ofIndex(kind, reason) != "":
+		return pending, fmt.Errorf("%s: %d %s: %s", ofIndex(kind, reason), status, kind, reason)
 	case status == http.StatusTooManyRequests, status >= 500:
 		return pending, fmt.Errorf("%w: %d %s: %s", errBusy, status, kind, reason)
 	}
@@ -309,8 +310,15 @@ func classify(status int, deleting bool, kind, reason, cause string) (outcome, e
 // ofIndex says in words why an item was refused for what its index is now, or
 // for what the user may do with it, and not for what the item is, nor for how
 // many come; "" if it was not.
-func ofIndex(kind string) string {
+func ofIndex(kind, reason string) string {
 	switch kind {
+	case "illegal_argument_exception": // of a record, too
+		switch {
+		case strings.HasPrefix(reason, "no write index is defined for alias"):
+			return "the hidden alias that is written through (see docs/elasticsearch.md) stands for another index, too, such as a restored copy: remove it from that one"
+		case strings.HasPrefix(reason, "pipeline with id [") && strings.HasSuffix(reason, "] does not exist"):
+			return "the index names an ingest pipeline that is gone: put it, or change index.default_pipeline and index.final_pipeline"
+		}
 	case "cluster_block_exception":
 		return "the index is read-only or blocked, which is waited for"
 	case "index_not_found_exception", "invalid_index_name_exception": // the latter: see targetOf

@@ -68,7 +68,7 @@ func (s *Sink) putFields(ctx context.Context, x *index, schema *cdc.Schema, fiel
 	body := map[string]any{"properties": fields}
 	err := s.call(ctx, http.MethodPut, "/"+url.PathEscape(x.name)+"/_mapping", body, nil)
 	var refused *statusError
-	if errors.As(err, &refused) && refused.status == http.StatusBadRequest && ofIndex(refused.kind) == "" {
+	if errors.As(err, &refused) && refused.status == http.StatusBadRequest && ofIndex(refused.kind, refused.reason) == "" {
 		return &unusable{fmt.Errorf("the index %s does not take the fields of schema %s: %s", x.name, schema.Name, refused.reason)}
 	}
 	if err != nil {

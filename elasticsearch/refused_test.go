@@ -91,6 +91,35 @@ func TestRefusedForTheIndex(t *testing.T) {
 	}
 }
 
+// TestWhatIsWrongWithTheIndexIsWaitedFor, and no record is given up for it: a
+// copy that was restored with the aliases, and a pipeline that is gone. With that
+// mended, the sink goes on.
+func TestWhatIsWrongWithTheIndexIsWaitedFor(t *testing.T) {
+	for _, c := range []struct{ want, path, body, mended, mend string }{
+		{"stands for another index, too", "PUT /restored-NAME-g1", `{"aliases":{"NAME-g1.Weir":{"is_hidden":true},"NAME":{}}}`, "DELETE /restored-NAME-g1", ""},
+		{"an ingest pipeline that is gone", "PUT /NAME-g1/_settings", `{"index.default_pipeline":"NAME-none"}`, "PUT /NAME-g1/_settings", `{"index.default_pipeline":null}`},
+		{"an ingest pipeline that is gone", "PUT /NAME-g1/_settings", `{"index.final_pipeline":"NAME-none"}`, "PUT /NAME-g1/_settings", `{"index.final_pipeline":null}`},
+	} {
+		s, name := open(t, map[string]string{"max.retries": "0"}), indexName(t)
+		do := func(what, body string) {
+			method, path, _ := strings.Cut(strings.ReplaceAll(what, "NAME", name), " ")
+			ask(t, method, path, strings.ReplaceAll(body, "NAME", name))
+		}
+		mustWrite(t, s, row(name, 1, 1, "Rome"))
+		do(c.path, c.body)
+		err := write(t, s, row(name, 2, 2, "Oslo"), gone(name, 1, 2))
+		var rejected *sink.Rejected
+		if err == nil || errors.As(err, &rejected) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s %s: %v", c.path, c.body, err)
+		}
+		do(c.mended, c.mend)
+		mustWrite(t, s, row(name, 2, 2, "Oslo"), gone(name, 1, 2))
+		if source(t, name, "2") == nil || source(t, name, "1") != nil {
+			t.Errorf("%s %s: the batch is not written", c.path, c.body)
+		}
+	}
+}
+
 // TestNoPasswordInErrors: a URL that is refused is shown without its user.
 func TestNoPasswordInErrors(t *testing.T) {
 	v, _, err := config.Parse(map[string]string{"name": "search", "connection.url": "elastic:hunter2@search:9200"}, Properties, config.Common)
