@@ -301,10 +301,21 @@ func classify(status int, deleting bool, kind, reason, cause string) (outcome, e
 	case status == http.StatusTooManyRequests, status >= 500:
 		return pending, fmt.Errorf("%w: %d %s: %s", errBusy, status, kind, reason)
 	}
+	return rejected, fmt.Errorf("%d %s: %s", status, kind, withoutValue(reason, cause))
+}
+
+// withoutValue is a reason and its cause without the value that was refused: it
+// goes into logs, status and headers, and the field's name is enough to find it.
+func withoutValue(reason, cause string) string {
+	if strings.Contains(reason, "failed to parse field [") {
+		reason, _, _ = strings.Cut(reason, " Preview of field's value: ")
+		return reason // the cause repeats the value, in words of the field's type
+	}
 	if cause != "" && cause != reason {
 		reason += ": " + cause
 	}
-	return rejected, fmt.Errorf("%d %s: %s", status, kind, reason)
+	reason, _, _ = strings.Cut(reason, " The prefix of the first immense term is: ")
+	return reason
 }
 
 // ofIndex says in words why an item was refused for what its index is now, or

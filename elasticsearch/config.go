@@ -91,7 +91,7 @@ var Properties = config.Table{
 		{Name: "topic.to.external.resource.mapping", Type: config.List, Old: []string{"topic.index.map"}, Doc: "topic:index pairs; other topics are written to the index of their (routed) name."},
 		{Name: "external.resource.usage", Default: "INDEX", Values: []string{"index", "disabled"}, Doc: "What topic.to.external.resource.mapping names."},
 		{Name: "compact.map.entries", Type: config.Bool, Default: "true", Inert: "MySQL has no columns that are maps"},
-		{Name: "log.sensitive.data", Type: config.Bool, Default: "false", Inert: "documents are never logged"},
+		{Name: "log.sensitive.data", Type: config.Bool, Default: "false", Inert: "documents are never logged, nor the values that the cluster refuses"},
 		{Name: "index.alias", Type: config.Bool, Default: "true",
 			Doc: "Write to <index>-g<n> and let the alias <index> point to it, so that weirctl rebuild can replace it; an index that already has the plain name is written to as it is."},
 		{Name: "index.generation", Type: config.Int, Default: "0", Min: 0, Max: 1 << 30, Doc: "Which generation to write to; 0 is the live one. For weirctl rebuild."},

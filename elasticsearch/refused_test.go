@@ -120,6 +120,23 @@ func TestWhatIsWrongWithTheIndexIsWaitedFor(t *testing.T) {
 	}
 }
 
+// TestNoValuesInReasons: the cluster's words for what it refuses are shown
+// without the value, and still name the field.
+func TestNoValuesInReasons(t *testing.T) {
+	const card = "4111-1111-1111-1234"
+	for _, mapping := range []string{
+		`{"type":"integer"}`, `{"type":"date"}`, `{"type":"boolean"}`, `{"type":"ip"}`, `{"type":"geo_point"}`,
+		`{"type":"date_range"}`, `{"type":"object"}`, `{"type":"keyword"}`,
+	} {
+		s, name := open(t, nil), indexName(t)
+		ask(t, "PUT", "/"+name, `{"mappings":{"properties":{"city":`+mapping+`}}}`)
+		err := write(t, s, row(name, 1, 1, strings.Repeat(card, 2000)))
+		if err == nil || strings.Contains(err.Error(), card[:9]) || strings.Contains(err.Error(), "52, 49, 49") || !strings.Contains(err.Error(), "city") {
+			t.Errorf("%s: %.300v", mapping, err)
+		}
+	}
+}
+
 // TestNoPasswordInErrors: a URL that is refused is shown without its user.
 func TestNoPasswordInErrors(t *testing.T) {
 	v, _, err := config.Parse(map[string]string{"name": "search", "connection.url": "elastic:hunter2@search:9200"}, Properties, config.Common)
