@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -35,6 +36,8 @@ type index struct {
 	losses, seen atomic.Int64
 
 	mu      sync.Mutex
+	other   turn                          // whose end was waited for last
+	since   time.Time                     // when it was first seen
 	domains map[string]string             // topic → version domain, as _meta has it
 	mapped  map[*cdc.Schema]bool          // schemas whose fields have a mapping
 	fields  map[string]stdjson.RawMessage // properties that the index has
@@ -330,28 +333,6 @@ func (s *Sink) admit(ctx context.Context, x *index, topic, domain string) error 
 // otherDomain stops the sink: to try again would refuse everything as older.
 func otherDomain(x *index, topic, has, came string) error {
 	return &sink.Stopped{Reason: &DomainError{Index: x.name, Topic: topic, Has: has, Came: came}}
-}
-
-// claim writes a topic's domain into the index's _meta, and reads it back: two
-// processes may do so at once.
-func (s *Sink) claim(ctx context.Context, x *index, topic, domain string) error {
-	for range 10 {
-		if err := s.reload(ctx, x); err != nil {
-			return err
-		}
-		if has := x.domains[topic]; has == domain {
-			return nil
-		} else if has != "" {
-			return otherDomain(x, topic, has, domain)
-		}
-		x.domains[topic] = domain
-		body := map[string]any{"_meta": map[string]any{"weir": s.meta(x.domains)}}
-		if err := s.call(ctx, http.MethodPut, "/"+url.PathEscape(x.name)+"/_mapping", body, nil); err != nil {
-			delete(x.domains, topic)
-			return err
-		}
-	}
-	return fmt.Errorf("index %s: its _meta does not keep the version domain of topic %s", x.name, topic)
 }
 
 // statusError is a request that the cluster refused.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -307,6 +308,75 @@ func TestDomain(t *testing.T) {
 	other := row(name, 2, 100, "Oslo") // another topic may count otherwise
 	other.Topic, other.Domain = "legacy.orders", "offset"
 	mustWrite(t, open(t, nil), other)
+}
+
+// holding keeps the first request that puts _meta until it may go on.
+type holding struct {
+	performer
+	arrived, on chan struct{}
+	once        sync.Once
+}
+
+// Perform sends the request on.
+func (h *holding) Perform(r *http.Request) (*http.Response, error) {
+	if r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/_mapping") {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return nil, err
+		}
+		r.Body = nopCloser{bytes.NewReader(body)}
+		if bytes.Contains(body, []byte(`"_meta"`)) {
+			h.once.Do(func() { close(h.arrived); <-h.on })
+		}
+	}
+	return h.performer.Perform(r)
+}
+
+// TestTwoProcessesClaimAtOnce: of two topics of one index, whose domains two
+// processes write down at once, both are kept.
+func TestTwoProcessesClaimAtOnce(t *testing.T) {
+	name := indexName(t)
+	mapping := map[string]string{"topic.to.external.resource.mapping": "a:" + name + ",b:" + name}
+	one, two := open(t, mapping), open(t, mapping)
+	h := &holding{performer: two.client, arrived: make(chan struct{}), on: make(chan struct{})}
+	two.client = h
+	done := make(chan error, 2)
+	go func() { done <- two.Write(context.Background(), []*cdc.Record{row("b", 2, 1<<60, "Oslo")}) }()
+	<-h.arrived
+	go func() { done <- one.Write(context.Background(), []*cdc.Record{row("a", 1, 1<<60, "Rome")}) }()
+	time.Sleep(time.Second)
+	close(h.on)
+	for range 2 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	for id, topic := range []string{"a", "b"} {
+		r := row(topic, int64(id+1), 7, "Bern")
+		r.Domain = "offset"
+		var domain *DomainError
+		if err := write(t, open(t, mapping), r); !errors.As(err, &domain) {
+			t.Errorf("records of another domain in topic %s: %v", topic, err)
+		}
+	}
+}
+
+// TestAClaimOutlivesACrashOfAnother: a process that crashed while it wrote down a
+// domain is waited for, and then no longer.
+func TestAClaimOutlivesACrashOfAnother(t *testing.T) {
+	s, name := open(t, nil), indexName(t)
+	crashed := &index{name: name + "-g1"}
+	if _, err := s.begin(t.Context(), crashed); err != nil {
+		t.Fatal(err)
+	}
+	if err := write(t, s, row(name, 1, 1, "Rome")); !errors.Is(err, errTurn) {
+		t.Errorf("while another process may be writing: %v", err)
+	}
+	s.indexes[name].since = time.Now().Add(-turnOver)
+	mustWrite(t, s, row(name, 1, 1, "Rome"))
+	if found := ask(t, "GET", turnPath(crashed), "")["found"]; found != false {
+		t.Errorf("a turn is left behind: %v", found)
+	}
 }
 
 // TestPlainIndex: an index that exists under the plain name is written to as it
