@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/weir-cdc/weir/internal/cdc/json"
@@ -274,6 +275,9 @@ func (b *bulk) read(response *http.Response) error {
 		b.outcomes[i], b.reasons[i] = pending, errNoResult
 		for _, result := range item {
 			b.outcomes[i], b.reasons[i] = classify(result.Status, b.operations[i].delete, result.Error.Type, result.Error.Reason, result.Error.Cause.Reason)
+			if away(result.Error.Type) {
+				b.operations[i].index.losses.Add(1)
+			}
 		}
 	}
 	return nil
@@ -292,26 +296,44 @@ func classify(status int, deleting bool, kind, reason, cause string) (outcome, e
 		return done, nil
 	case status == http.StatusConflict:
 		return stale, nil
-	case ofIndex(kind) != "":
-		return pending, fmt.Errorf("%s: %d %s: %s", ofIndex(kind), status, kind, reason)
+	case ofIndex(kind, reason) != "":
+		return pending, fmt.Errorf("%s: %d %s: %s", ofIndex(kind, reason), status, kind, reason)
 	case status == http.StatusTooManyRequests, status >= 500:
 		return pending, fmt.Errorf("%w: %d %s: %s", errBusy, status, kind, reason)
+	}
+	return rejected, fmt.Errorf("%d %s: %s", status, kind, withoutValue(reason, cause))
+}
+
+// withoutValue is a reason and its cause without the value that was refused: it
+// goes into logs, status and headers, and the field's name is enough to find it.
+func withoutValue(reason, cause string) string {
+	if strings.Contains(reason, "failed to parse field [") {
+		reason, _, _ = strings.Cut(reason, " Preview of field's value: ")
+		return reason // the cause repeats the value, in words of the field's type
 	}
 	if cause != "" && cause != reason {
 		reason += ": " + cause
 	}
-	return rejected, fmt.Errorf("%d %s: %s", status, kind, reason)
+	reason, _, _ = strings.Cut(reason, " The prefix of the first immense term is: ")
+	return reason
 }
 
 // ofIndex says in words why an item was refused for what its index is now, or
 // for what the user may do with it, and not for what the item is, nor for how
 // many come; "" if it was not.
-func ofIndex(kind string) string {
+func ofIndex(kind, reason string) string {
 	switch kind {
+	case "illegal_argument_exception": // of a record, too
+		switch {
+		case strings.HasPrefix(reason, "no write index is defined for alias"):
+			return "the hidden alias that is written through (see docs/elasticsearch.md) stands for another index, too, such as a restored copy: remove it from that one"
+		case strings.HasPrefix(reason, "pipeline with id [") && strings.HasSuffix(reason, "] does not exist"):
+			return "the index names an ingest pipeline that is gone: put it, or change index.default_pipeline and index.final_pipeline"
+		}
 	case "cluster_block_exception":
 		return "the index is read-only or blocked, which is waited for"
 	case "index_not_found_exception", "invalid_index_name_exception": // the latter: see targetOf
-		return "the index is gone, and all that was in it: restore it, or write it anew with weirctl rebuild elasticsearch"
+		return isGone
 	case "index_closed_exception":
 		return "the index is closed, until somebody opens it"
 	case "security_exception":
@@ -320,6 +342,18 @@ func ofIndex(kind string) string {
 		return "the index has a shard that no node serves, which is waited for"
 	}
 	return ""
+}
+
+const isGone = "the index is gone, and all that was in it: restore it, or write it anew with weirctl rebuild elasticsearch"
+
+// away reports whether the index is not there for now, so that it may have less
+// when it is there again. To restore an open one, it is closed or deleted.
+func away(kind string) bool {
+	switch kind {
+	case "index_not_found_exception", "invalid_index_name_exception", "index_closed_exception":
+		return true
+	}
+	return false
 }
 
 // refusal is what a failed request answered, shortened.

@@ -15,6 +15,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -28,7 +30,14 @@ type index struct {
 	target string // the alias that operations name in its place (see targetOf)
 	hash   uint64 // of name
 
+	// losses counts how often the index was found gone or closed, and seen is how
+	// often when it was last looked at: what is there next may be restored from
+	// before it got its fields and domains.
+	losses, seen atomic.Int64
+
 	mu      sync.Mutex
+	other   turn                          // whose end was waited for last
+	since   time.Time                     // when it was first seen
 	domains map[string]string             // topic → version domain, as _meta has it
 	mapped  map[*cdc.Schema]bool          // schemas whose fields have a mapping
 	fields  map[string]stdjson.RawMessage // properties that the index has
@@ -79,7 +88,7 @@ func (s *Sink) indexOf(ctx context.Context, route string) (*index, error) {
 	x := s.indexes[route]
 	s.mu.Unlock()
 	if x != nil {
-		return x, nil
+		return x, s.lookAgain(ctx, x)
 	}
 	name, err := s.indexName(route)
 	if err != nil {
@@ -97,9 +106,30 @@ func (s *Sink) indexOf(ctx context.Context, route string) (*index, error) {
 		return nil, fmt.Errorf("opening index %s: %w", name, err)
 	}
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, known := range s.indexes {
+		if known.name == x.name { // of another route: what one puts is known to both
+			x = known
+		}
+	}
 	s.indexes[route] = x
-	s.mu.Unlock()
 	return x, nil
+}
+
+// lost reports whether what is known of the index may not hold any more.
+func (x *index) lost() bool { return x.losses.Load() != x.seen.Load() }
+
+// lookAgain reads what a lost index has now.
+func (s *Sink) lookAgain(ctx context.Context, x *index) error {
+	if !x.lost() {
+		return nil
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if !x.lost() {
+		return nil
+	}
+	return s.reload(ctx, x)
 }
 
 // unusable is an error of the record and not of the cluster.
@@ -121,8 +151,7 @@ func (s *Sink) openIndex(ctx context.Context, name string) (*index, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &index{name: concrete, mapped: map[*cdc.Schema]bool{}}
-	err = s.load(ctx, x)
+	h, err := s.load(ctx, concrete)
 	if errors.Is(err, errNotFound) {
 		alias := ""
 		if concrete != name && s.config.Generation == 0 {
@@ -130,18 +159,17 @@ func (s *Sink) openIndex(ctx context.Context, name string) (*index, error) {
 		}
 		s.log.Info("creating an index", zap.String("index", concrete))
 		if err = s.createIndex(ctx, concrete, alias); err == nil {
-			err = s.load(ctx, x)
+			h, err = s.load(ctx, concrete)
 		}
+	}
+	if errors.Is(err, errSeveral) {
+		return nil, &unusable{err}
 	}
 	if err != nil {
 		return nil, err
 	}
-	x.hash = maphash.String(s.seed, x.name)
-	if x.target == "" {
-		x.target = targetOf(x.name)
-		err = s.call(ctx, http.MethodPut, "/"+url.PathEscape(x.name)+"/_alias/"+url.PathEscape(x.target), map[string]any{"is_hidden": true}, nil)
-	}
-	return x, err
+	x := &index{name: h.name, target: targetOf(h.name), hash: maphash.String(s.seed, h.name)}
+	return x, s.take(ctx, x, h)
 }
 
 // concrete is the index that is written to for a name: of the generation, where
@@ -217,10 +245,51 @@ func (s *Sink) meta(domains map[string]string) meta {
 	return meta{Format: metaFormat, Connector: s.config.Name, Generation: s.generation, Domains: domains}
 }
 
-// load reads what an index holds: its fields, _meta, and whether it has the
-// alias that operations go to. Where the name is an alias of one index, it is
+// held is what an index has.
+type held struct {
+	name    string
+	aliases map[string]stdjson.RawMessage
+	domains map[string]string
+	fields  map[string]stdjson.RawMessage
+}
+
+// take remembers what the index has, and gives it the alias that operations go
+// to where it has none.
+func (s *Sink) take(ctx context.Context, x *index, h *held) error {
+	if _, ok := h.aliases[x.target]; !ok {
+		err := s.call(ctx, http.MethodPut, "/"+url.PathEscape(x.name)+"/_alias/"+url.PathEscape(x.target), map[string]any{"is_hidden": true}, nil)
+		if err != nil {
+			return err
+		}
+	}
+	x.domains, x.fields, x.mapped = h.domains, h.fields, map[*cdc.Schema]bool{}
+	return nil
+}
+
+// reload reads what the index has now.
+func (s *Sink) reload(ctx context.Context, x *index) error {
+	losses := x.losses.Load()
+	h, err := s.load(ctx, x.name)
+	if errors.Is(err, errNotFound) {
+		x.losses.Add(1)
+		return fmt.Errorf("%s: %w", isGone, err)
+	}
+	if err == nil {
+		err = s.take(ctx, x, h)
+	}
+	if err != nil {
+		return fmt.Errorf("reading what index %s has: %w", x.name, err)
+	}
+	x.seen.Store(losses)
+	return nil
+}
+
+// errSeveral says that a name stands for several indexes.
+var errSeveral = errors.New("can stand for one index only: remove the alias, or write to one of them with topic.to.external.resource.mapping")
+
+// load reads what an index has. Where the name is an alias of one index, it is
 // that one.
-func (s *Sink) load(ctx context.Context, x *index) error {
+func (s *Sink) load(ctx context.Context, name string) (*held, error) {
 	var found map[string]struct {
 		Aliases  map[string]stdjson.RawMessage `json:"aliases"`
 		Mappings struct {
@@ -230,28 +299,24 @@ func (s *Sink) load(ctx context.Context, x *index) error {
 			Properties map[string]stdjson.RawMessage `json:"properties"`
 		} `json:"mappings"`
 	}
-	if err := s.call(ctx, http.MethodGet, "/"+url.PathEscape(x.name)+"?features=aliases,mappings", nil, &found); err != nil {
-		return err
+	if err := s.call(ctx, http.MethodGet, "/"+url.PathEscape(name)+"?features=aliases,mappings", nil, &found); err != nil {
+		return nil, err
 	}
 	if len(found) != 1 {
-		return &unusable{fmt.Errorf("%s is an alias of %d indexes, and can stand for one only: remove the alias, or write to one of them with topic.to.external.resource.mapping", x.name, len(found))}
+		return nil, fmt.Errorf("%s is an alias of %d indexes, and %w", name, len(found), errSeveral)
 	}
+	h := &held{domains: map[string]string{}, fields: map[string]stdjson.RawMessage{}}
 	for name, f := range found {
-		x.name, x.fields, x.domains = name, f.Mappings.Properties, map[string]string{}
-		if _, ok := f.Aliases[targetOf(name)]; ok {
-			x.target = targetOf(name)
-		}
+		h.name, h.aliases = name, f.Aliases
+		maps.Copy(h.fields, f.Mappings.Properties)
 		if w := f.Mappings.Meta.Weir; w != nil {
 			if w.Format > metaFormat {
-				return fmt.Errorf("index %s was written by a newer version of Weir (format %d, this one knows %d)", x.name, w.Format, metaFormat)
+				return nil, fmt.Errorf("index %s was written by a newer version of Weir (format %d, this one knows %d)", name, w.Format, metaFormat)
 			}
-			maps.Copy(x.domains, w.Domains)
+			maps.Copy(h.domains, w.Domains)
 		}
 	}
-	if x.fields == nil {
-		x.fields = map[string]stdjson.RawMessage{}
-	}
-	return nil
+	return h, nil
 }
 
 // admit checks that the versions of a record can be compared with those in the
@@ -275,28 +340,6 @@ func (s *Sink) admit(ctx context.Context, x *index, topic, domain string) error 
 // otherDomain stops the sink: to try again would refuse everything as older.
 func otherDomain(x *index, topic, has, came string) error {
 	return &sink.Stopped{Reason: &DomainError{Index: x.name, Topic: topic, Has: has, Came: came}}
-}
-
-// claim writes a topic's domain into the index's _meta, and reads it back: two
-// processes may do so at once.
-func (s *Sink) claim(ctx context.Context, x *index, topic, domain string) error {
-	for range 10 {
-		if err := s.load(ctx, x); err != nil {
-			return err
-		}
-		if has := x.domains[topic]; has == domain {
-			return nil
-		} else if has != "" && !sink.Continues(has, domain) {
-			return otherDomain(x, topic, has, domain)
-		}
-		x.domains[topic] = domain
-		body := map[string]any{"_meta": map[string]any{"weir": s.meta(x.domains)}}
-		if err := s.call(ctx, http.MethodPut, "/"+url.PathEscape(x.name)+"/_mapping", body, nil); err != nil {
-			delete(x.domains, topic)
-			return err
-		}
-	}
-	return fmt.Errorf("index %s: its _meta does not keep the version domain of topic %s", x.name, topic)
 }
 
 // statusError is a request that the cluster refused.

@@ -45,9 +45,8 @@ func (s *Sink) Live(ctx context.Context) (Live, error) {
 // earlier generations stay until they are dropped by hand.
 func (s *Sink) Promote(ctx context.Context, group string) error {
 	// Before anything moves: the cluster may make no index by itself.
-	err := s.call(ctx, http.MethodPut, "/"+connectors, nil, nil)
-	if err != nil && !exists(err) {
-		return fmt.Errorf("creating index %s: %w", connectors, err)
+	if err := s.createConnectors(ctx); err != nil {
+		return err
 	}
 	names, err := s.succession(ctx)
 	if err != nil {
@@ -67,6 +66,13 @@ func (s *Sink) Promote(ctx context.Context, group string) error {
 	live := Live{Format: metaFormat, Generation: s.generation, Group: group}
 	if err := s.call(ctx, http.MethodPut, "/"+connectors+"/_doc/"+url.PathEscape(s.config.Name)+"?refresh=true", live, nil); err != nil {
 		return fmt.Errorf("writing down that generation %d is live: %w", s.generation, err)
+	}
+	return nil
+}
+
+func (s *Sink) createConnectors(ctx context.Context) error {
+	if err := s.call(ctx, http.MethodPut, "/"+connectors, nil, nil); err != nil && !exists(err) {
+		return fmt.Errorf("creating index %s: %w", connectors, err)
 	}
 	return nil
 }

@@ -26,6 +26,32 @@ func (s *Sink) mapSchema(ctx context.Context, x *index, schema *cdc.Schema) erro
 	if x.mapped[schema] {
 		return nil
 	}
+	for missing := s.missing(x, schema); len(missing) > 0; {
+		var refused *unusable
+		err := s.putFields(ctx, x, schema, missing)
+		if err == nil {
+			break
+		}
+		if errors.Is(err, errNotFound) {
+			x.losses.Add(1)
+		}
+		if !errors.As(err, &refused) {
+			return fmt.Errorf("putting the mapping of %s: %w", schema.Name, err)
+		}
+		if err := s.reload(ctx, x); err != nil {
+			return err
+		}
+		before := len(missing)
+		if missing = s.missing(x, schema); len(missing) == before {
+			return refused
+		} // else another process has put some of them, as another type
+	}
+	x.mapped[schema] = true
+	return nil
+}
+
+// missing are the fields of a schema that the index does not map yet.
+func (s *Sink) missing(x *index, schema *cdc.Schema) map[string]property {
 	missing := map[string]property{}
 	for i := range schema.Fields {
 		f := &schema.Fields[i]
@@ -33,21 +59,24 @@ func (s *Sink) mapSchema(ctx context.Context, x *index, schema *cdc.Schema) erro
 			missing[f.Name] = p
 		}
 	}
-	if len(missing) > 0 {
-		body := map[string]any{"properties": missing}
-		err := s.call(ctx, http.MethodPut, "/"+url.PathEscape(x.name)+"/_mapping", body, nil)
-		var refused *statusError
-		if errors.As(err, &refused) && refused.status == http.StatusBadRequest && ofIndex(refused.kind) == "" {
-			return &unusable{fmt.Errorf("the index %s does not take the fields of schema %s: %s", x.name, schema.Name, refused.reason)}
-		}
-		if err != nil {
-			return fmt.Errorf("putting the mapping of %s: %w", schema.Name, err)
-		}
-		for name := range missing {
-			x.fields[name] = stdjson.RawMessage("{}")
-		}
+	return missing
+}
+
+// putFields puts the mapping of fields of a schema; an *unusable error says that
+// the index does not take them.
+func (s *Sink) putFields(ctx context.Context, x *index, schema *cdc.Schema, fields map[string]property) error {
+	body := map[string]any{"properties": fields}
+	err := s.call(ctx, http.MethodPut, "/"+url.PathEscape(x.name)+"/_mapping", body, nil)
+	var refused *statusError
+	if errors.As(err, &refused) && refused.status == http.StatusBadRequest && ofIndex(refused.kind, refused.reason) == "" {
+		return &unusable{fmt.Errorf("the index %s does not take the fields of schema %s: %s", x.name, schema.Name, refused.reason)}
 	}
-	x.mapped[schema] = true
+	if err != nil {
+		return err
+	}
+	for name := range fields {
+		x.fields[name] = stdjson.RawMessage("{}")
+	}
 	return nil
 }
 

@@ -36,6 +36,23 @@ func TestRejectedSuccessor(t *testing.T) {
 	}
 }
 
+// TestOnlyWhatIsNoDocumentIsDropped: with drop.invalid.message a record that
+// cannot be made into a document is dropped, and one that the cluster refuses,
+// or that has no index, is not.
+func TestOnlyWhatIsNoDocumentIsDropped(t *testing.T) {
+	s, name := open(t, map[string]string{"drop.invalid.message": "true"}), indexName(t)
+	keyless := row(name, 1, 1, "Rome")
+	keyless.Key = nil
+	mustWrite(t, s, keyless, row(name, 2, 2, "Oslo"))
+	refused := row(name, 3, 3, "Bern")
+	refused.Value.Values[4] = cdc.String([]byte("not a date"))
+	err := write(t, s, keyless, refused, row("a,b", 4, 4, "Kyiv"))
+	var rejected *sink.Rejected
+	if !errors.As(err, &rejected) || len(rejected.Items) != 2 || rejected.Items[0].Index != 2 || rejected.Items[1].Index != 1 {
+		t.Errorf("the batch: %v", err)
+	}
+}
+
 // TestDocumentTooLarge: a document that the cluster never takes is rejected, for
 // to try it again would stop the partition without a word.
 func TestDocumentTooLarge(t *testing.T) {
@@ -74,6 +91,52 @@ func TestRefusedForTheIndex(t *testing.T) {
 	}
 }
 
+// TestWhatIsWrongWithTheIndexIsWaitedFor, and no record is given up for it: a
+// copy that was restored with the aliases, and a pipeline that is gone. With that
+// mended, the sink goes on.
+func TestWhatIsWrongWithTheIndexIsWaitedFor(t *testing.T) {
+	for _, c := range []struct{ want, path, body, mended, mend string }{
+		{"stands for another index, too", "PUT /restored-NAME-g1", `{"aliases":{"NAME-g1.Weir":{"is_hidden":true},"NAME":{}}}`, "DELETE /restored-NAME-g1", ""},
+		{"an ingest pipeline that is gone", "PUT /NAME-g1/_settings", `{"index.default_pipeline":"NAME-none"}`, "PUT /NAME-g1/_settings", `{"index.default_pipeline":null}`},
+		{"an ingest pipeline that is gone", "PUT /NAME-g1/_settings", `{"index.final_pipeline":"NAME-none"}`, "PUT /NAME-g1/_settings", `{"index.final_pipeline":null}`},
+	} {
+		s, name := open(t, map[string]string{"max.retries": "0"}), indexName(t)
+		do := func(what, body string) {
+			method, path, _ := strings.Cut(strings.ReplaceAll(what, "NAME", name), " ")
+			ask(t, method, path, strings.ReplaceAll(body, "NAME", name))
+		}
+		mustWrite(t, s, row(name, 1, 1, "Rome"))
+		do(c.path, c.body)
+		err := write(t, s, row(name, 2, 2, "Oslo"), gone(name, 1, 2))
+		var rejected *sink.Rejected
+		if err == nil || errors.As(err, &rejected) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s %s: %v", c.path, c.body, err)
+		}
+		do(c.mended, c.mend)
+		mustWrite(t, s, row(name, 2, 2, "Oslo"), gone(name, 1, 2))
+		if source(t, name, "2") == nil || source(t, name, "1") != nil {
+			t.Errorf("%s %s: the batch is not written", c.path, c.body)
+		}
+	}
+}
+
+// TestNoValuesInReasons: the cluster's words for what it refuses are shown
+// without the value, and still name the field.
+func TestNoValuesInReasons(t *testing.T) {
+	const card = "4111-1111-1111-1234"
+	for _, mapping := range []string{
+		`{"type":"integer"}`, `{"type":"date"}`, `{"type":"boolean"}`, `{"type":"ip"}`, `{"type":"geo_point"}`,
+		`{"type":"date_range"}`, `{"type":"object"}`, `{"type":"keyword"}`,
+	} {
+		s, name := open(t, nil), indexName(t)
+		ask(t, "PUT", "/"+name, `{"mappings":{"properties":{"city":`+mapping+`}}}`)
+		err := write(t, s, row(name, 1, 1, strings.Repeat(card, 2000)))
+		if err == nil || strings.Contains(err.Error(), card[:9]) || strings.Contains(err.Error(), "52, 49, 49") || !strings.Contains(err.Error(), "city") {
+			t.Errorf("%s: %.300v", mapping, err)
+		}
+	}
+}
+
 // TestNoPasswordInErrors: a URL that is refused is shown without its user.
 func TestNoPasswordInErrors(t *testing.T) {
 	v, _, err := config.Parse(map[string]string{"name": "search", "connection.url": "elastic:hunter2@search:9200"}, Properties, config.Common)
@@ -107,6 +170,47 @@ func TestIndexGone(t *testing.T) {
 	if got := source(t, name, "2"); got["city"] != "Oslo" {
 		t.Errorf("document 2 is %v", got)
 	}
+}
+
+// TestARestoredIndexGetsItsMapping: an index that was gone or closed for a while
+// may be there again without the fields that it had.
+func TestARestoredIndexGetsItsMapping(t *testing.T) {
+	for what, c := range map[string]struct{ away, method, aliases string }{
+		"deleted":                      {"", "DELETE", `"NAME-g1.Weir":{"is_hidden":true},"NAME":{}`},
+		"deleted, restored alone":      {"", "DELETE", `"NAME":{}`},
+		"closed, and restored over it": {"/_close", "POST", `"NAME-g1.Weir":{"is_hidden":true},"NAME":{}`},
+	} {
+		s, name := open(t, map[string]string{"max.retries": "3", "retry.backoff.ms": "1"}), indexName(t)
+		mustWrite(t, s, row(name, 1, 1, "Rome"))
+		ask(t, c.method, "/"+name+"-g1"+c.away, "")
+		var rejected *sink.Rejected
+		if err := write(t, s, row(name, 2, 2, "Oslo"), gone(name, 1, 2)); err == nil || errors.As(err, &rejected) {
+			t.Fatalf("%s: %v", what, err)
+		}
+		ask(t, "DELETE", "/"+name+"-g1", "")
+		ask(t, "PUT", "/"+name+"-g1", `{"aliases":{`+strings.ReplaceAll(c.aliases, "NAME", name)+`}}`)
+		if err := write(t, s, row(name, 2, 2, "Oslo")); err != nil {
+			t.Errorf("%s: %v", what, err)
+			continue
+		}
+		for field, want := range map[string]string{"total": "double", "status": "keyword", "day": "integer"} {
+			if got := mappedAs(t, name+"-g1", field); got != want {
+				t.Errorf("%s: %s is mapped as %v, want %s", what, field, got, want)
+			}
+		}
+		r := row(name, 3, 3, "Bern")
+		r.Domain = "offset"
+		if err := write(t, open(t, nil), r); err == nil {
+			t.Errorf("%s: the index does not have the domain of its versions", what)
+		}
+	}
+}
+
+// mappedAs is the type that an index has for a field.
+func mappedAs(t *testing.T, index, field string) any {
+	t.Helper()
+	mappings := ask(t, "GET", "/"+index+"/_mapping", "")[index].(map[string]any)["mappings"].(map[string]any)
+	return mappings["properties"].(map[string]any)[field].(map[string]any)["type"]
 }
 
 // TestAliasInItsPlace: a name that is the alias of somebody's index is not given
@@ -166,19 +270,64 @@ func TestTooManyFields(t *testing.T) {
 	s, name := open(t, nil), indexName(t)
 	ask(t, "PUT", "/"+name, `{"settings":{"index.mapping.total_fields.limit":12}}`)
 	mustWrite(t, s, row(name, 1, 1, "Rome"))
-	wide := row(name, 2, 2, "Oslo")
+	many := row(name, 2, 2, "Oslo")
 	schema := valueSchema
 	for _, field := range []string{"a", "b", "c", "d", "e", "f"} {
 		schema = schema.With(cdc.Field{Name: field, Type: cdc.Text, Optional: true})
 	}
-	wide.Value.Reset(schema)
+	many.Value.Reset(schema)
 	var rejected *sink.Rejected
-	if err := write(t, s, wide, row(name, 3, 3, "Bern")); !errors.As(err, &rejected) || len(rejected.Items) != 1 || rejected.Items[0].Index != 0 || !strings.Contains(err.Error(), "Limit of total fields") {
+	if err := write(t, s, many, row(name, 3, 3, "Bern")); !errors.As(err, &rejected) || len(rejected.Items) != 1 || rejected.Items[0].Index != 0 || !strings.Contains(err.Error(), "Limit of total fields") {
 		t.Errorf("the batch: %v", err)
 	}
 	if got := source(t, name, "3"); got["city"] != "Bern" {
 		t.Errorf("document 3 is %v", got)
 	}
+}
+
+// with is a record that has an id and one field more.
+func with(route string, id int64, version uint64, field cdc.Field, v cdc.Value) *cdc.Record {
+	r := gone(route, id, version)
+	r.Deleted, r.Tombstone, r.Value = false, false, new(cdc.Row)
+	r.Value.Reset(cdc.NewSchema("shop.orders.Value", cdc.Field{Name: "id", Type: cdc.Int64}, field))
+	r.Value.Values[0], r.Value.Values[1] = cdc.Int(id), v
+	return r
+}
+
+var (
+	narrow = cdc.Field{Name: "c", Type: cdc.Int32, Optional: true}
+	wide   = cdc.Field{Name: "c", Type: cdc.Int64, Optional: true}
+)
+
+// TestAColumnThatAnotherProcessMapped as another type, which it had then, is no
+// reason to reject what comes now: only one process has met the first schema.
+func TestAColumnThatAnotherProcessMapped(t *testing.T) {
+	one, two, name := open(t, nil), open(t, nil), indexName(t)
+	mustWrite(t, one, row(name, 1, 1, "Rome"))
+	mustWrite(t, two, row(name, 2, 2, "Rome"))
+	mustWrite(t, one, with(name, 3, 3, narrow, cdc.Int(5)))
+	later := with(name, 4, 4, wide, cdc.Int(6))
+	later.Value.Reset(later.Value.Schema.With(cdc.Field{Name: "d", Type: cdc.Int32}))
+	later.Value.Values[0], later.Value.Values[1], later.Value.Values[2] = cdc.Int(4), cdc.Int(6), cdc.Int(7)
+	mustWrite(t, two, later)
+	for field, want := range map[string]string{"c": "integer", "d": "integer"} {
+		if got := mappedAs(t, name+"-g1", field); got != want {
+			t.Errorf("%s is mapped as %v, want %s", field, got, want)
+		}
+	}
+}
+
+// TestTopicsOfOneIndexShareItsMapping: what one has mapped is not put again for
+// the other.
+func TestTopicsOfOneIndexShareItsMapping(t *testing.T) {
+	name := indexName(t)
+	s := open(t, map[string]string{"topic.to.external.resource.mapping": "shard1:" + name + ",shard2:" + name})
+	mustWrite(t, s, row("shard1", 1, 1, "Rome"), row("shard2", 2, 2, "Rome"))
+	if s.indexes["shard1"] != s.indexes["shard2"] {
+		t.Error("one index is kept twice")
+	}
+	mustWrite(t, s, with("shard1", 3, 3, narrow, cdc.Int(5)))
+	mustWrite(t, s, with("shard2", 4, 4, wide, cdc.Int(6)))
 }
 
 // TestNoAnswer: a connection that is dead, or is not made, is waited for with

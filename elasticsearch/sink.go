@@ -114,10 +114,13 @@ func (b *batch) reset() {
 // add appends the operation of a record, in place of an older one of the same
 // document. An error is the cluster's; the record's own are rejections.
 func (s *Sink) add(ctx context.Context, b *batch, i int, r *cdc.Record) error {
+	if r.Left {
+		return s.leave(ctx, b, i, r)
+	}
 	gone := r.Deleted || r.Tombstone || r.Value == nil
 	if gone && s.config.Nulls != nullsDelete {
 		if s.config.Nulls == nullsFail {
-			s.reject(b, i, errors.New("the record has no value, and behavior.on.null.values is fail"))
+			s.refuse(b, i, errors.New("the record has no value, and behavior.on.null.values is fail"))
 		}
 		return nil
 	}
@@ -137,9 +140,30 @@ func (s *Sink) add(ctx context.Context, b *batch, i int, r *cdc.Record) error {
 		return err
 	}
 	if err := s.appendOperation(b, i, r, x, gone); err != nil {
-		s.reject(b, i, err)
+		s.refuse(b, i, err)
 	}
 	return nil
+}
+
+// leave appends the delete of a row that an update takes elsewhere. What cannot
+// be the place of a document never was: neither a name that no index has, nor,
+// where key.ignore is true, that of a change, which stays what it was.
+func (s *Sink) leave(ctx context.Context, b *batch, i int, r *cdc.Record) error {
+	if s.config.KeyIgnore {
+		return nil
+	}
+	x, err := s.indexOf(ctx, r.Route)
+	if err == nil {
+		err = s.admit(ctx, x, r.Topic, r.Domain)
+	}
+	var nowhere *unusable
+	if errors.As(err, &nowhere) {
+		return nil
+	}
+	if err == nil {
+		_ = s.appendOperation(b, i, r, x, true) // without a key there never was a document
+	}
+	return err
 }
 
 func (s *Sink) appendOperation(b *batch, i int, r *cdc.Record, x *index, gone bool) (err error) {
@@ -198,12 +222,20 @@ func (b *batch) find(o *operation, hash uint64) *operation {
 	}
 }
 
-func (s *Sink) reject(b *batch, i int, reason error) {
-	s.metrics.rejected.Inc()
-	if s.config.DropInvalid {
-		s.log.Warn("dropping a record (drop.invalid.message=true)", zap.Error(reason))
+// refuse rejects a record that cannot be made into a document, or drops it where
+// that is asked for. What the cluster refuses is a good document, and may be
+// refused for what the index is.
+func (s *Sink) refuse(b *batch, i int, reason error) {
+	if !s.config.DropInvalid {
+		s.reject(b, i, reason)
 		return
 	}
+	s.metrics.rejected.Inc()
+	s.log.Warn("dropping a record (drop.invalid.message=true)", zap.Error(reason))
+}
+
+func (s *Sink) reject(b *batch, i int, reason error) {
+	s.metrics.rejected.Inc()
 	b.rejections = append(b.rejections, sink.Rejection{Index: i, Reason: reason})
 }
 
@@ -234,7 +266,7 @@ func (s *Sink) flush(ctx context.Context, b *batch) error {
 			attempt--
 			continue
 		}
-		if attempt >= s.config.MaxRetries {
+		if attempt >= s.config.MaxRetries || slices.ContainsFunc(open, (*operation).lost) {
 			return fmt.Errorf("writing to Elasticsearch: %d of %d operations are not accepted: %w", len(open), len(b.operations), failed)
 		}
 		s.metrics.retried.Add(float64(len(open)))
@@ -243,6 +275,10 @@ func (s *Sink) flush(ctx context.Context, b *batch) error {
 		}
 	}
 }
+
+// lost reports whether the operation cannot be sent again as it is: its index is
+// to be looked at first.
+func (o *operation) lost() bool { return o.index.lost() }
 
 // sleep pauses before a retry: the back-off doubled each time, with jitter.
 func sleep(ctx context.Context, backoff time.Duration, attempt int) error {

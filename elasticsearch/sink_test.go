@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -250,6 +251,49 @@ func TestBadRoute(t *testing.T) {
 	}
 }
 
+// moved is an update that takes a row from one city to another, behind a router
+// by the city.
+func moved(name, was, is string) []*cdc.Record {
+	left, r := gone(name+"-"+was, 1, 2), row(name+"-"+is, 1, 2, is)
+	left.Topic, r.Topic, left.Left = "shop."+name, "shop."+name, true
+	return []*cdc.Record{left, r}
+}
+
+// TestAnUpdateIsNotBlamedForWhereItsRowWas: what is done with deletes in Kafka,
+// and what cannot be written, is not for the delete of a row that was moved.
+func TestAnUpdateIsNotBlamedForWhereItsRowWas(t *testing.T) {
+	for what, c := range map[string]struct {
+		properties map[string]string
+		was        string
+		stays      bool // a document where the row was
+	}{
+		"a place that is none":       {nil, "in progress", false},
+		"nulls are failures":         {map[string]string{"behavior.on.null.values": "fail"}, "open", false},
+		"nulls are ignored":          {map[string]string{"behavior.on.null.values": "ignore"}, "open", false},
+		"a document of every change": {map[string]string{"key.ignore": "true"}, "open", true},
+	} {
+		s, name := open(t, c.properties), indexName(t)
+		id := "1"
+		if s.config.KeyIgnore {
+			id = "shop." + name + "+0+0"
+		}
+		if c.was == "open" {
+			before := row(name, 1, 1, c.was)
+			before.Route += "-open"
+			mustWrite(t, s, before)
+		}
+		if err := write(t, s, moved(name, c.was, "paid")...); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		if got := source(t, name+"-paid", id); got["city"] != "paid" {
+			t.Errorf("%s: the document is %v", what, got)
+		}
+		if got := source(t, name+"-open", id); (got != nil) != c.stays {
+			t.Errorf("%s: where the row was there is %v", what, got)
+		}
+	}
+}
+
 // TestDomain: versions that count something else stop the sink, also another
 // process's.
 func TestDomain(t *testing.T) {
@@ -283,6 +327,75 @@ func TestOffsetDomains(t *testing.T) {
 		if c.said == "" && err != nil || c.said != "" && (err == nil || !strings.Contains(err.Error(), c.said)) {
 			t.Errorf("%s: %v, want %q", c.domain, err, c.said)
 		}
+	}
+}
+
+// holding keeps the first request that puts _meta until it may go on.
+type holding struct {
+	performer
+	arrived, on chan struct{}
+	once        sync.Once
+}
+
+// Perform sends the request on.
+func (h *holding) Perform(r *http.Request) (*http.Response, error) {
+	if r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/_mapping") {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return nil, err
+		}
+		r.Body = nopCloser{bytes.NewReader(body)}
+		if bytes.Contains(body, []byte(`"_meta"`)) {
+			h.once.Do(func() { close(h.arrived); <-h.on })
+		}
+	}
+	return h.performer.Perform(r)
+}
+
+// TestTwoProcessesClaimAtOnce: of two topics of one index, whose domains two
+// processes write down at once, both are kept.
+func TestTwoProcessesClaimAtOnce(t *testing.T) {
+	name := indexName(t)
+	mapping := map[string]string{"topic.to.external.resource.mapping": "a:" + name + ",b:" + name}
+	one, two := open(t, mapping), open(t, mapping)
+	h := &holding{performer: two.client, arrived: make(chan struct{}), on: make(chan struct{})}
+	two.client = h
+	done := make(chan error, 2)
+	go func() { done <- two.Write(context.Background(), []*cdc.Record{row("b", 2, 1<<60, "Oslo")}) }()
+	<-h.arrived
+	go func() { done <- one.Write(context.Background(), []*cdc.Record{row("a", 1, 1<<60, "Rome")}) }()
+	time.Sleep(time.Second)
+	close(h.on)
+	for range 2 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	for id, topic := range []string{"a", "b"} {
+		r := row(topic, int64(id+1), 7, "Bern")
+		r.Domain = "offset"
+		var domain *DomainError
+		if err := write(t, open(t, mapping), r); !errors.As(err, &domain) {
+			t.Errorf("records of another domain in topic %s: %v", topic, err)
+		}
+	}
+}
+
+// TestAClaimOutlivesACrashOfAnother: a process that crashed while it wrote down a
+// domain is waited for, and then no longer.
+func TestAClaimOutlivesACrashOfAnother(t *testing.T) {
+	s, name := open(t, nil), indexName(t)
+	crashed := &index{name: name + "-g1"}
+	if _, err := s.begin(t.Context(), crashed); err != nil {
+		t.Fatal(err)
+	}
+	if err := write(t, s, row(name, 1, 1, "Rome")); !errors.Is(err, errTurn) {
+		t.Errorf("while another process may be writing: %v", err)
+	}
+	s.indexes[name].since = time.Now().Add(-turnOver)
+	mustWrite(t, s, row(name, 1, 1, "Rome"))
+	if found := ask(t, "GET", turnPath(crashed), "")["found"]; found != false {
+		t.Errorf("a turn is left behind: %v", found)
 	}
 }
 

@@ -95,6 +95,11 @@ type Record struct {
 	Deleted bool
 	// Tombstone says that the Kafka value was null.
 	Tombstone bool
+	// Left says that the record is no record in Kafka, but takes a row out of
+	// where it was before the update that it comes with. What a sink does with
+	// deletes in Kafka, and what it refuses, is not for it: the update is a good
+	// record, wherever its row was.
+	Left bool
 	// Version orders the changes of one key within Domain.
 	Version uint64
 	// Domain names what Version counts: "weir:<topic.prefix>", "record-time" or

@@ -108,5 +108,6 @@ func sameKey(a, b *cdc.Row) bool {
 // gone is the shadow as a delete of what it shows.
 func (s *shadow) gone() *cdc.Record {
 	s.record.Deleted, s.record.Tombstone, s.record.Value, s.record.Wrapped = true, true, nil, false
+	s.record.Left = true
 	return &s.record
 }

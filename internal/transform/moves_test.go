@@ -119,6 +119,9 @@ func TestMoves(t *testing.T) {
 					word = "delete "
 				}
 				got = append(got, word+k.Route)
+				if k.Left != (k != r) {
+					t.Errorf("%+v: %s%s is said to be left behind: %v", c, word, k.Route, k.Left)
+				}
 				if k.Version != 7 {
 					t.Errorf("%+v: version %d", c, k.Version)
 				}
