@@ -108,7 +108,7 @@ func (w *writer) plan(t *rowType) []step {
 	if t != nil {
 		for at := range t.columns {
 			c := &t.columns[at]
-			if i, ok := w.columns.index[c.field.Name]; ok && !w.columns.reserved[c.field.Name] {
+			if i, ok := w.columns.index[c.field.Name]; ok && !w.columns.reserved[c.field.Name] && c.fills(w.columns.shapes[i]) {
 				p[i] = step{at, newConversion(c, w.columns.shapes[i], w.first[i])}
 			}
 		}
