@@ -178,7 +178,7 @@ func (c *column) observeInt(v *cdc.Value) (shape, error) {
 		if c.shape.kind == int32s && n == math.MinInt32 {
 			return c.shape, nil
 		}
-		return shape{kind: int64s}, nil
+		return shape{kind: int64s, wide: true}, nil
 	case cdc.KindUint:
 		return decimalShape(20, 0), nil
 	}

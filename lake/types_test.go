@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -291,5 +292,54 @@ func TestAnyTwoTypesOfAColumn(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestWholeNumbersStayExact, whatever lies beside them in their column: an INT64
+// is no DOUBLE, though other fields of its rows, or other rows, have no type.
+func TestWholeNumbersStayExact(t *testing.T) {
+	const id = int64(1)<<60 + 1
+	beside := func(f cdc.Field) *cdc.Schema { return schema("t", f, field("h", cdc.Any)) }
+	typed := rowOf(beside(field("n", cdc.Int64)), cdc.Int(id), cdc.Value{})
+	for name, other := range map[string]*cdc.Row{
+		"a typed double":               rowOf(beside(field("n", cdc.Double)), cdc.Float64(1.5), cdc.Value{}),
+		"a number without a type":      rowOf(schema("", field("n", cdc.Any)), cdc.Number([]byte("1.5"))),
+		"a double without a type":      rowOf(schema("", field("n", cdc.Any)), cdc.Float64(1.5)),
+		"an integer that is too large": rowOf(schema("t", field("n", cdc.Int32)), cdc.Int(id)),
+	} {
+		for _, order := range []string{"before", "after"} {
+			t.Run(name+" "+order, func(t *testing.T) {
+				rows := []*cdc.Row{typed, other}
+				if order == "before" {
+					slices.Reverse(rows)
+				}
+				l := newLake(t, "add.columns=none")
+				render(t, l, 0, 2, recordAt(0, rows[0]), recordAt(1, rows[1]))
+				found := false
+				for _, file := range filesOf(t, l) {
+					for _, v := range values(readFile(t, l, file), "n") {
+						found = found || fmt.Sprint(v) == strconv.FormatInt(id, 10) || v == float64(id) && readFile(t, l, file).Types["n"] == "int64"
+					}
+				}
+				if !found {
+					t.Errorf("no file has %d", id)
+				}
+			})
+		}
+	}
+}
+
+// TestATypedIntegerNeedsNoFurtherFile where the column holds those without a type.
+func TestATypedIntegerNeedsNoFurtherFile(t *testing.T) {
+	r := openRange(t, newLake(t))
+	loose, typed := schema("", field("n", cdc.Any), field("pad", cdc.Any)), schema("t", field("n", cdc.Int64))
+	long := str(strings.Repeat("x", sampleBytes))
+	records := []*cdc.Record{recordAt(0, rowOf(loose, cdc.Int(1), long)), recordAt(1, rowOf(typed, cdc.Int(1<<60+1))), recordAt(2, rowOf(loose, cdc.Int(1<<60+1), cdc.Value{}))}
+	records[0].RawValue = long.Bytes()
+	if err := r.Append(records); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(r.order[0].files); n != 1 {
+		t.Errorf("%d files", n)
 	}
 }

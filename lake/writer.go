@@ -13,7 +13,7 @@ import (
 
 // formatVersion is part of the layout: it changes when a new Weir would spread
 // the same records over other files or columns.
-const formatVersion = 1
+const formatVersion = 2
 
 const (
 	// atOnce keeps one column's values, 24 bytes each, in the first-level cache.
