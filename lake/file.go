@@ -6,7 +6,9 @@ import (
 
 // sampleBytes is how much of a file is held as rows before its columns are
 // decided: until then a new column, or one that gets wider, needs no further
-// file. It shapes which files a range becomes, so it is part of the format.
+// file. It shapes which files a range becomes, so it is part of the format; for
+// the same reason it counts what the records take in Kafka. How wide a row is
+// depends on what the decoder has seen and on what a look-up finds.
 const sampleBytes = 1 << 20
 
 // file is one Parquet file of a range: first rows at hand, then a writer.
@@ -37,7 +39,7 @@ func (f *file) add(e *entry) {
 }
 
 // full reports whether enough rows are held to decide the columns.
-func (f *file) full() bool { return f.held != nil && f.held.bytes >= sampleBytes }
+func (f *file) full() bool { return f.held != nil && f.held.records >= sampleBytes }
 
 // begin decides the columns and writes what was held.
 func (f *file) begin(added []addition, codec compress.Codec, metadata map[string]string) error {

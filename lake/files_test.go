@@ -3,6 +3,7 @@ package lake
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/weir-cdc/weir/internal/cdc"
+	"github.com/weir-cdc/weir/internal/cdc/json"
 )
 
 // schema makes a schema of fields given as name and type.
@@ -146,6 +148,7 @@ func TestColumnsAreDecidedAfterASample(t *testing.T) {
 	var records []*cdc.Record
 	for i := range int64(14) { // more than sampleBytes
 		records = append(records, recordAt(i, rowOf(one, str(long))))
+		records[i].RawValue = []byte(long)
 	}
 	records = append(records, recordAt(14, rowOf(two, str("y"), cdc.Int(1))), recordAt(15, rowOf(one, str("z"))))
 	render(t, l, 0, 16, records...)
@@ -375,6 +378,94 @@ func TestFurtherFilesOfARenderingThatBrokeOff(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("files and the offsets in them %v, want %v", got, want)
 	}
+}
+
+// lateUpload renders records, loses the answer to the upload of the file whose
+// name ends with late, and dies. Another owner renders others, which are the same
+// in Kafka, and then the upload arrives. Each record is in one file.
+func lateUpload(t *testing.T, late string, records, others []*cdc.Record) {
+	t.Helper()
+	s := newMemoryStore()
+	s.late = late
+	first, second := newLake(t), newLake(t)
+	first.store, second.store = s, s
+	start := records[0].Offset
+	end := start + int64(len(records))
+	r, err := first.Open(shopOrders, start, noon, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Append(records); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Complete(t.Context(), end); !errors.Is(err, errNoAnswer) {
+		t.Fatalf("completed with %v: no file %s", err, late)
+	}
+	r.Discard()
+	again, err := second.Open(shopOrders, start, noon, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Append(others); err != nil {
+		t.Fatal(err)
+	}
+	finish(t, again, end)
+	s.arrives()
+	copies := s.copies(t)
+	for o := start; o < end; o++ {
+		if copies[o] != 1 {
+			t.Fatalf("record %d is in %d files", o, copies[o])
+		}
+	}
+}
+
+// schemaless are n records of JSON as one lease's decoder reads them, which has
+// read before; the last one has a field more.
+func schemaless(t *testing.T, before string, n int) (out []*cdc.Record) {
+	reader := json.NewReader(nil)
+	read := func(text string) *cdc.Record {
+		m := &json.Message{}
+		if err := reader.ReadValue(m, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		r := recordAt(int64(100+len(out)), m.Value)
+		r.RawValue = []byte(text)
+		return r
+	}
+	read(before)
+	for i := range n - 1 {
+		out = append(out, read(fmt.Sprintf(`{"id":%d,"name":"n%d"}`, i, i)))
+	}
+	return append(out, read(`{"id":0,"name":"n","added":"x"}`))
+}
+
+// TestSchemalessRowsAreDividedTheSameWay by the owner that has read what came
+// before the range and by its successor, which has not.
+func TestSchemalessRowsAreDividedTheSameWay(t *testing.T) {
+	wide := []byte(`{"id":0`)
+	for i := range 60 {
+		wide = fmt.Appendf(wide, `,"f%d":%d`, i, i)
+	}
+	for _, late := range []string{"+s1.snappy.parquet", "0100+abcdef01.snappy.parquet"} {
+		t.Run(late, func(t *testing.T) {
+			lateUpload(t, late, schemaless(t, string(wide)+"}", 9000), schemaless(t, "{}", 9000))
+		})
+	}
+}
+
+// TestRowsAreDividedWithoutLookedUpTexts: the look-up had an answer for the first
+// owner and has none for its successor.
+func TestRowsAreDividedWithoutLookedUpTexts(t *testing.T) {
+	const n = 9000
+	one := schema("t", field("id", cdc.Int64), field("looked", cdc.Text))
+	two := schema("t", field("id", cdc.Int64), field("added", cdc.Text), field("looked", cdc.Text))
+	records := func(found cdc.Value) (out []*cdc.Record) {
+		for i := range int64(n - 1) {
+			out = append(out, recordAt(100+i, rowOf(one, cdc.Int(i), found)))
+		}
+		return append(out, recordAt(100+n-1, rowOf(two, cdc.Int(n), str("x"), found)))
+	}
+	lateUpload(t, "0100+abcdef01.snappy.parquet", records(str(strings.Repeat("x", 1000))), records(cdc.Value{}))
 }
 
 // TestBytesDependOnTheRecordsAlone: not on how they came in, nor on what the

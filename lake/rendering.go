@@ -131,7 +131,10 @@ func (r *rendering) take(record *cdc.Record) error {
 
 // entryOf is what the lake says of a record.
 func entryOf(record *cdc.Record) entry {
-	e := entry{op: record.Op, deleted: record.Deleted, version: record.Version, millis: record.Timestamp, offset: record.Offset}
+	e := entry{
+		op: record.Op, deleted: record.Deleted, size: uint32(len(record.RawKey) + len(record.RawValue)),
+		version: record.Version, millis: record.Timestamp, offset: record.Offset,
+	}
 	if record.Envelope != nil && record.Envelope.SourceMillis > 0 {
 		e.millis = record.Envelope.SourceMillis
 	}

@@ -35,6 +35,7 @@ type entry struct {
 	values  []cdc.Value // of the row type's columns
 	op      cdc.Op
 	deleted bool
+	size    uint32 // of the record in Kafka
 	version uint64
 	millis  int64 // of the change, since the epoch
 	offset  int64
