@@ -164,6 +164,21 @@ func TestColumnsAreDecidedAfterASample(t *testing.T) {
 	}
 }
 
+// TestAFieldThatComesTwice is rejected: one of its values would vanish.
+func TestAFieldThatComesTwice(t *testing.T) {
+	twice := cdc.NewSchema("", field("b", cdc.Int32), field("b", cdc.Text))
+	pair := []cdc.Value{cdc.Int(1), str("x")}
+	for name, row := range map[string]*cdc.Row{
+		"in the row":  rowOf(twice, pair...),
+		"in a struct": rowOf(schema("t", cdc.Field{Name: "s", Type: cdc.Struct, Struct: twice}), cdc.List(pair)),
+	} {
+		err := openRange(t, newLake(t)).Append([]*cdc.Record{recordAt(0, row)})
+		if err == nil || !strings.Contains(err.Error(), "twice") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // TestAddedColumns are typed, named as asked, and win over a field of that name.
 func TestAddedColumns(t *testing.T) {
 	l := newLake(t, "add.columns=op:kind,deleted,version,ts_ms,topic,partition,offset", "add.columns.prefix=_")

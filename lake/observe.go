@@ -44,6 +44,9 @@ func kinds(ks ...cdc.Kind) (mask uint16) {
 // newColumn prepares f.
 func newColumn(f *cdc.Field) (column, error) {
 	s, err := shapeOf(f)
+	if err != nil {
+		return column{}, err
+	}
 	c := column{field: f, shape: s}
 	switch s.kind {
 	case unknown:

@@ -38,6 +38,9 @@ func newRowType(s *cdc.Schema, partial bool) (*rowType, error) {
 	}
 	t := &rowType{schema: s, partial: partial, columns: make([]column, len(s.Fields)), op: s.Index(opField)}
 	for i := range s.Fields {
+		if s.Index([]byte(s.Fields[i].Name)) != i {
+			return nil, fmt.Errorf("column %s: the schema has it twice", s.Fields[i].Name)
+		}
 		var err error
 		if t.columns[i], err = newColumn(&s.Fields[i]); err != nil {
 			return nil, err

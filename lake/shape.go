@@ -158,6 +158,9 @@ func structShape(f *cdc.Field) (shape, error) {
 	}
 	for i := range f.Struct.Fields {
 		m := &f.Struct.Fields[i]
+		if f.Struct.Index([]byte(m.Name)) != i {
+			return out, fmt.Errorf("column %s: its struct has %s twice", f.Name, m.Name)
+		}
 		s, err := shapeOf(m)
 		if err != nil {
 			return out, fmt.Errorf("column %s: %w", f.Name, err)
