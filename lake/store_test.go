@@ -13,10 +13,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
+	"github.com/weir-cdc/weir/internal/cdc"
 	"github.com/weir-cdc/weir/internal/sink"
 )
 
@@ -404,5 +407,88 @@ func TestCheck(t *testing.T) {
 	}
 	if err := newLake(t, "store.url=file:///none/of/that/name").Check(context.Background()); err == nil {
 		t.Error("a directory that does not exist is no error")
+	}
+}
+
+// slowList is a store whose list ends when it is told to.
+type slowList struct {
+	*memoryStore
+	lists atomic.Int32
+	each  func(ctx context.Context) error
+}
+
+func (s *slowList) list(ctx context.Context, _ string, _ func(string)) error {
+	s.lists.Add(1)
+	return s.each(ctx)
+}
+
+// TestAListServesAllPartitions that ask while it is made or soon after, however
+// long it takes.
+func TestAListServesAllPartitions(t *testing.T) {
+	l := newLake(t)
+	now := noon
+	l.now = func() time.Time { return now }
+	s := &slowList{memoryStore: newMemoryStore(), each: func(context.Context) error { now = now.Add(time.Hour); return nil }}
+	l.store = s
+	for p := range int32(10) {
+		if empty, err := l.Empty(t.Context(), sink.Partition{Topic: "new", Number: p}); err != nil || !empty {
+			t.Fatal(empty, err)
+		}
+	}
+	if n := s.lists.Load(); n != 1 {
+		t.Errorf("%d lists", n)
+	}
+	now = now.Add(listFor + 1)
+	if _, err := l.Empty(t.Context(), shopOrders); err != nil || s.lists.Load() != 2 {
+		t.Errorf("%d lists, with an old one", s.lists.Load())
+	}
+}
+
+// TestALongListHoldsUpNobodyElse: partitions that have their offset go on, those
+// that wait for the list end with their lease, and when the one that makes it
+// ends, another does.
+func TestALongListHoldsUpNobodyElse(t *testing.T) {
+	l := newLake(t)
+	listing := make(chan struct{}, 2)
+	s := &slowList{memoryStore: newMemoryStore(), each: func(ctx context.Context) error {
+		listing <- struct{}{}
+		<-ctx.Done()
+		return ctx.Err()
+	}}
+	l.store = s
+	first, endFirst := context.WithCancel(t.Context())
+	ended := make(chan error, 2)
+	go func() { _, err := l.Empty(first, sink.Partition{Topic: "new"}); ended <- err }()
+	<-listing
+	r := openRange(t, l)
+	if err := r.Append([]*cdc.Record{at(0, 0)}); err != nil {
+		t.Fatal(err)
+	}
+	soon, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	advanced := make(chan error, 1)
+	go func() { advanced <- r.Advance(soon) }()
+	select {
+	case err := <-advanced:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-soon.Done():
+		t.Fatal("a partition that has its offset waits for the list")
+	}
+	brief, cancelBrief := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancelBrief()
+	if _, err := l.Empty(brief, sink.Partition{Topic: "new", Number: 1}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a lease ended: %v", err)
+	}
+	second, endSecond := context.WithCancel(t.Context())
+	go func() { _, err := l.Empty(second, sink.Partition{Topic: "new", Number: 2}); ended <- err }()
+	endFirst()
+	<-listing
+	endSecond()
+	for range 2 {
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
 	}
 }
