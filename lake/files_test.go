@@ -179,6 +179,23 @@ func TestAFieldThatComesTwice(t *testing.T) {
 	}
 }
 
+// TestARejectedRowLeavesNoFolder, which would have no file: also where the range is
+// rendered again.
+func TestARejectedRowLeavesNoFolder(t *testing.T) {
+	l := newLake(t)
+	finer := recordAt(0, rowOf(schema("t", dec("c", 38, 2)), str("1.125"))) // of 39 digits then
+	for _, redo := range []bool{false, true} {
+		r, err := l.Open(shopOrders, 0, noon, redo)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Append([]*cdc.Record{finer}); err == nil || r.Files() {
+			t.Errorf("%v, files %v", err, r.Files())
+		}
+		finish(t, r, 1)
+	}
+}
+
 // TestAddedColumns are typed, named as asked, and win over a field of that name.
 func TestAddedColumns(t *testing.T) {
 	l := newLake(t, "add.columns=op:kind,deleted,version,ts_ms,topic,partition,offset", "add.columns.prefix=_")

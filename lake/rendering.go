@@ -32,7 +32,7 @@ type rendering struct {
 	bucket  bucketed
 	folders map[folderKey]*folder
 	last    *folder
-	order   []*folder
+	order   []*folder // those with a file
 	odd     []unusual
 	records int
 	pace    pace
@@ -174,7 +174,6 @@ func (r *rendering) folder(topic, path string) *folder {
 	if f == nil {
 		f = &folder{folderKey: key}
 		r.folders[key] = f
-		r.order = append(r.order, f)
 	}
 	r.last = f
 	return f
@@ -191,7 +190,11 @@ func (r *rendering) put(f *folder, e *entry) error {
 	if e.kind != nil && !file.columns.admit(e.kind, r.odd) {
 		return errors.New("the row's own columns contradict each other")
 	}
+	if len(f.files) == 0 {
+		r.order = append(r.order, f)
+	}
 	f.files = append(f.files, file)
+	r.lake.metrics.open.Inc()
 	return r.add(file, e)
 }
 
@@ -216,7 +219,6 @@ func broken(f *file, err error) error {
 func (r *rendering) newFile(f *folder) *file {
 	name := r.lake.names.file(f.topic, f.path, r.part, r.start, len(f.files))
 	columns := newSuperset(r.lake.reserved, r.lake.config.Compatibility == compatibilityNone)
-	r.lake.metrics.open.Inc()
 	return newFile(name, columns, &output{upload: r.lake.store.upload(name), limit: r.lake.config.PartSize})
 }
 
