@@ -196,6 +196,38 @@ func TestARejectedRowLeavesNoFolder(t *testing.T) {
 	}
 }
 
+// TestANameThatIsTooLong can never be written, so its record is rejected before
+// it is intended; the longest that is taken is written.
+func TestANameThatIsTooLong(t *testing.T) {
+	s := schema("t", field("note", cdc.Text))
+	record := func(offset int64, n int) *cdc.Record {
+		return recordAt(offset, rowOf(s, str(strings.Repeat("x", n))))
+	}
+	for name, c := range map[string]struct {
+		properties []string
+		longest    int
+		want       string
+	}{
+		"a bucket":    {[]string{"s3.bucket.name=b", "aws.access.key.id=a", "aws.secret.access.key=b"}, objectName - room - len("topics/shop.orders/note=/shop.orders+3+0000000000+abcdef01.snappy.parquet"), "the file's name has"},
+		"a directory": {nil, pathSegment - room - len("."+hidden) - 10 - len("note="), "a folder's or file's name has"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLake(t, append(c.properties, "partitioner.class=FieldPartitioner", "partition.field.name=note")...)
+			if l.config.Directory == "" {
+				l.store = newMemoryStore()
+			}
+			r := openRange(t, l)
+			if err := r.Append([]*cdc.Record{record(0, c.longest)}); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.Append([]*cdc.Record{record(1, c.longest+1)}); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v", err)
+			}
+			finish(t, r, 2)
+		})
+	}
+}
+
 // TestAddedColumns are typed, named as asked, and win over a field of that name.
 func TestAddedColumns(t *testing.T) {
 	l := newLake(t, "add.columns=op:kind,deleted,version,ts_ms,topic,partition,offset", "add.columns.prefix=_")

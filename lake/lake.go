@@ -57,6 +57,7 @@ func New(ctx context.Context, c Config, registerer prometheus.Registerer, log *z
 		reserved: map[string]bool{}, budget: newBudget(c.Memory), ending: semaphore.NewWeighted(int64(c.Memory / endingShare)), endingBytes: int64(c.Memory / endingShare), clean: map[sink.Partition]bool{},
 		listing: semaphore.NewWeighted(1),
 	}
+	l.names.bound(&c)
 	for _, a := range c.Columns {
 		l.reserved[a.Name] = true
 	}

@@ -125,8 +125,12 @@ func (r *rendering) take(record *cdc.Record) error {
 	if err != nil {
 		return err
 	}
+	f, err := r.folder(record.Route, path)
+	if err != nil {
+		return err
+	}
 	r.pace.took(record)
-	return r.put(r.folder(record.Route, path), &e)
+	return r.put(f, &e)
 }
 
 // entryOf is what the lake says of a record.
@@ -164,19 +168,23 @@ func (r *rendering) remember(record *cdc.Record) {
 	}
 }
 
-// folder is where rows of a topic go that belong in path.
-func (r *rendering) folder(topic, path string) *folder {
+// folder is where rows of a topic go that belong in path. A name that the target
+// never takes is an error of the record: once it is intended, nothing helps.
+func (r *rendering) folder(topic, path string) (*folder, error) {
 	if r.last != nil && r.last.topic == topic && r.last.path == path {
-		return r.last
+		return r.last, nil
 	}
 	key := folderKey{topic, path}
 	f := r.folders[key]
 	if f == nil {
+		if err := r.lake.names.check(r.lake.names.file(topic, path, r.part, r.start, 0)); err != nil {
+			return nil, err
+		}
 		f = &folder{folderKey: key}
 		r.folders[key] = f
 	}
 	r.last = f
-	return f
+	return f, nil
 }
 
 // put adds e to the first file of f whose columns can hold it.
