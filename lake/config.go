@@ -171,6 +171,8 @@ type S3 struct {
 	Backoff                  time.Duration
 	Encryption, KMSKey       string
 	ACL, StorageClass        string
+
+	patience time.Duration // with a connection on which nothing moves
 }
 
 // NewConfig reads the lake's configuration from v, which must have been parsed
@@ -197,6 +199,7 @@ func (c *Config) readStore(v *config.Values) error {
 		CAFile: v.String("store.ssl.ca.location"), SkipVerify: !v.Bool("store.ssl.verify"), Proxy: v.String("s3.proxy.url"),
 		Retries: v.Int("s3.part.retries"), Backoff: v.Duration("s3.retry.backoff.ms"),
 		Encryption: v.String("s3.ssea.name"), KMSKey: v.String("s3.sse.kms.key.id"), ACL: v.String("s3.acl.canned"), StorageClass: v.String("s3.storage.class"),
+		patience: silence,
 	}
 	if path, ok := strings.CutPrefix(c.S3.Endpoint, "file://"); ok {
 		c.Directory = path

@@ -492,3 +492,86 @@ func TestALongListHoldsUpNobodyElse(t *testing.T) {
 		}
 	}
 }
+
+// silentBucket is a bucket whose server answers as told, and how long it may be silent.
+func silentBucket(t *testing.T, patience time.Duration, answer http.HandlerFunc) *bucket {
+	t.Helper()
+	server := httptest.NewServer(answer)
+	t.Cleanup(server.Close)
+	t.Cleanup(server.CloseClientConnections)
+	l := newLake(t, "store.url="+server.URL, "s3.bucket.name=b", "aws.access.key.id=a", "aws.secret.access.key=b", "s3.part.retries=0")
+	c := l.config.S3
+	if c.patience != silence {
+		t.Errorf("a server may be silent for %v", c.patience)
+	}
+	c.patience = patience
+	b, err := newS3(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// TestAServerThatFallsSilent within a request or an answer is noticed, or the
+// range would wait for ever and say nothing.
+func TestAServerThatFallsSilent(t *testing.T) {
+	const patience, enough = 200 * time.Millisecond, 3 * time.Second
+	fallSilent := func(r *http.Request) {
+		select {
+		case <-r.Context().Done():
+		case <-time.After(enough): // the end of a connection is not seen behind an unread body
+		}
+	}
+	for name, silent := range map[string]http.HandlerFunc{
+		"within a request": func(w http.ResponseWriter, r *http.Request) { fallSilent(r) },
+		"within an answer": func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			_, _ = io.WriteString(w, `<?xml version="1.0" encoding="UTF-8"?>`+"\n ") // as S3 does while it puts parts together
+			_ = http.NewResponseController(w).Flush()
+			fallSilent(r)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			u := silentBucket(t, patience, func(w http.ResponseWriter, r *http.Request) {
+				switch op := operation(r); {
+				case op == "CreateMultipartUpload":
+					_, _ = io.WriteString(w, `<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>`)
+				case op == "UploadPart" && name != "within a request":
+					_, _ = io.Copy(io.Discard, r.Body)
+					w.Header().Set("ETag", `"e"`)
+				default:
+					silent(w, r)
+				}
+			}).upload("a.parquet")
+			ctx, cancel := context.WithTimeout(t.Context(), enough)
+			defer cancel()
+			err := u.part(ctx, noise(26<<20))
+			if err == nil {
+				err = u.commit(ctx, noise(100), false)
+			}
+			if err == nil || ctx.Err() != nil {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+// TestASlowServerIsWaitedFor as long as it takes or gives something now and then.
+func TestASlowServerIsWaitedFor(t *testing.T) {
+	const patience = 500 * time.Millisecond
+	u := silentBucket(t, patience, func(w http.ResponseWriter, r *http.Request) {
+		buffer := make([]byte, 3<<20)
+		for {
+			if _, err := io.ReadFull(r.Body, buffer); err != nil {
+				break
+			}
+			time.Sleep(patience / 4)
+		}
+		w.Header().Set("ETag", `"e"`)
+	}).upload("a.parquet")
+	began := time.Now()
+	if err := u.commit(t.Context(), noise(48<<20), false); err != nil || time.Since(began) < 2*patience {
+		t.Errorf("%v after %v", err, time.Since(began))
+	}
+}
