@@ -103,11 +103,18 @@ func (o *output) Write(b []byte) (int, error) {
 	o.written += int64(len(b))
 	o.rest = append(o.rest, b...)
 	for len(o.rest) >= o.limit {
-		part := o.rest[:o.limit:o.limit]
-		o.rest = append(make([]byte, 0, o.limit), o.rest[o.limit:]...)
+		part := o.rest[:o.limit]
+		o.rest = append([]byte(nil), o.rest[o.limit:]...) // most files end before another part is full
 		o.parts = append(o.parts, part)
 	}
 	return len(b), nil
 }
 
-func (o *output) buffered() int { return len(o.parts)*o.limit + len(o.rest) }
+// buffered is the memory that is taken, of which append keeps some ahead.
+func (o *output) buffered() int {
+	n := cap(o.rest)
+	for _, part := range o.parts {
+		n += cap(part)
+	}
+	return n
+}

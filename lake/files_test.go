@@ -597,7 +597,9 @@ func TestALargeFile(t *testing.T) {
 	const rows = 2500 // 160 MB
 	ahead := false
 	for i := range int64(rows) {
-		if err := r.Append([]*cdc.Record{recordAt(i, rowOf(s, cdc.Int(i), cdc.Bytes(body)))}); err != nil {
+		record := recordAt(i, rowOf(s, cdc.Int(i), cdc.Bytes(body)))
+		record.RawValue = body
+		if err := r.Append([]*cdc.Record{record}); err != nil {
 			t.Fatal(err)
 		}
 		ahead = ahead || len(r.(*rendering).order[0].files[0].out.parts) > 0
