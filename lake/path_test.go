@@ -160,3 +160,17 @@ func TestNames(t *testing.T) {
 		}
 	}
 }
+
+// TestOwnersOfRoutedNames: a route may have any character, and its files are known
+// for what they are.
+func TestOwnersOfRoutedNames(t *testing.T) {
+	n := names{dir: "topics", pad: 10, extension: ".snappy.parquet"}
+	for _, topic := range []string{"orders", "a+b", "eu/orders", "a.b+c.d", "a+1+2+abcdef01", "a+s1"} {
+		for further := range 2 {
+			name := n.file(topic, "partition=0", shopOrders, 7, further)
+			if o, ok := ownerOfName(name); !ok || o != ownerOf(shopOrders) {
+				t.Errorf("%s belongs to %v, %v", name, o, ok)
+			}
+		}
+	}
+}

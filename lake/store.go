@@ -141,20 +141,22 @@ func ownerOf(p sink.Partition) owner {
 }
 
 // ownerOfName reads an owner out of the name of a file, whatever its folder and
-// codec; false if the name is none of ours.
+// codec; false if the name is none of ours. It reads from the end, for the topic
+// may be a route, which has any characters.
 func ownerOfName(name string) (owner, bool) {
 	base := name[strings.LastIndexByte(name, '/')+1:]
 	if !strings.HasSuffix(base, ".parquet") {
 		return owner{}, false
 	}
-	base, _, _ = strings.Cut(base[strings.IndexByte(base, '+')+1:], ".") // the topic may have dots
 	parts := strings.Split(base, "+")
-	if len(parts) == 4 && strings.HasPrefix(parts[3], "s") {
-		parts = parts[:3]
+	last := &parts[len(parts)-1]
+	if *last, _, _ = strings.Cut(*last, "."); strings.HasPrefix(*last, "s") { // no hexadecimal digit
+		parts = parts[:len(parts)-1]
 	}
-	if len(parts) != 3 || len(parts[2]) != 8 {
+	if len(parts) < 4 || len(parts[len(parts)-1]) != 8 {
 		return owner{}, false
 	}
+	parts = parts[len(parts)-3:]
 	number, err := strconv.ParseInt(parts[0], 10, 32)
 	if _, bad := strconv.ParseInt(parts[1], 10, 64); err != nil || bad != nil {
 		return owner{}, false
