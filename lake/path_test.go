@@ -174,3 +174,17 @@ func TestOwnersOfRoutedNames(t *testing.T) {
 		}
 	}
 }
+
+// TestAFolderDoesNotDependOnTheRecordBefore: clocks were changed within a quarter of
+// an hour, too.
+func TestAFolderDoesNotDependOnTheRecordBefore(t *testing.T) {
+	p := &newLake(t, "partitioner.class=HourlyPartitioner", "timezone=America/St_Johns").config.partitioner
+	change := time.Date(2010, 3, 14, 3, 31, 0, 0, time.UTC) // at 0:01 there
+	var memory bucketed
+	for _, at := range []time.Time{change.Add(-30 * time.Second), change.Add(30 * time.Second), change.Add(-time.Second), change} {
+		got, _ := p.bucket(at.UnixMilli(), &memory)
+		if want, _ := p.bucket(at.UnixMilli(), &bucketed{}); got != want {
+			t.Errorf("%v is filed under %s behind another record, else under %s", at.In(p.zone), got, want)
+		}
+	}
+}
