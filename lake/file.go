@@ -20,8 +20,9 @@ type file struct {
 	out     *output
 	pending []entry // of the batch at hand; they point into it
 	rows    int
-	closed  bool // out has all of it
-	done    bool // visible
+	failed  error // since which it lacks rows
+	closed  bool  // out has all of it
+	done    bool  // visible
 }
 
 func newFile(name string, columns *superset, out *output) *file {

@@ -10,7 +10,10 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+
+	"github.com/parquet-go/parquet-go/compress"
 
 	"github.com/weir-cdc/weir/internal/cdc"
 	"github.com/weir-cdc/weir/internal/cdc/json"
@@ -579,6 +582,44 @@ func TestBytesDependOnTheRecordsAlone(t *testing.T) {
 				if len(got) != len(first) {
 					t.Errorf("in batches of %d there are %d files, not %d", size, len(got), len(first))
 				}
+			}
+		})
+	}
+}
+
+// failingOnce is a codec that fails at the first page.
+type failingOnce struct {
+	compress.Codec
+	failed atomic.Bool
+}
+
+func (c *failingOnce) Encode(dst, src []byte) ([]byte, error) {
+	if c.failed.CompareAndSwap(false, true) {
+		return dst, errors.New("no page today")
+	}
+	return c.Codec.Encode(dst, src)
+}
+
+// TestAFileThatFailedIsNeverPublished, also when its range is tried again: it lacks
+// the rows that were written while it failed.
+func TestAFileThatFailedIsNeverPublished(t *testing.T) {
+	for name, rows := range map[string]int64{"at its end": 10, "before": pageRows + 1} {
+		t.Run(name, func(t *testing.T) {
+			l := newLake(t)
+			l.codec = &failingOnce{Codec: l.codec}
+			r := openRange(t, l)
+			for o := range rows {
+				if err := r.Append([]*cdc.Record{at(o, 0)}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for range 3 {
+				if err := r.Complete(t.Context(), rows); err == nil || !strings.Contains(err.Error(), "no page today") {
+					t.Errorf("completed with %v", err)
+				}
+			}
+			if got := filesOf(t, l); len(got) > 0 {
+				t.Errorf("files %v", got)
 			}
 		})
 	}

@@ -217,8 +217,10 @@ func (r *rendering) add(f *file, e *entry) error {
 	return nil
 }
 
+// broken remembers that f failed: it lacks rows, whatever is tried next.
 func broken(f *file, err error) error {
 	if err != nil {
+		f.failed = err
 		return &writeError{fmt.Errorf("rendering %s: %w", f.name, err)}
 	}
 	return nil
@@ -347,6 +349,9 @@ func (r *rendering) Complete(ctx context.Context, _ int64) error {
 
 // close writes the end of a file into memory, once.
 func (r *rendering) close(f *file) error {
+	if f.failed != nil {
+		return broken(f, f.failed)
+	}
 	if f.closed {
 		return nil
 	}
