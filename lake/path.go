@@ -256,7 +256,7 @@ func appendFolderValue(dst []byte, f *cdc.Field, v *cdc.Value) ([]byte, error) {
 }
 
 // appendEscaped writes text as Hive names folders: what could divide a path or
-// a name and value, or is no printable ASCII, as %XX.
+// a name and value, and control characters, as %XX; bytes beyond ASCII as they are.
 func appendEscaped(dst, b []byte) []byte {
 	if len(b) == 0 {
 		return append(dst, hiveNull...)
