@@ -228,7 +228,14 @@ type flatten struct {
 	plans     planned[*flattenPlan]
 	scratch   []cdc.Value
 	name      []byte
+	splits    []split // by which the values of the record at hand have their names; 0: it has none yet
 }
+
+// split says at which places a name is put together of others: a.b and a_b may
+// both become a_b.
+type split uint64
+
+func (s split) at(n int) split { return (s + split(n) + 1) * 0x100000001b3 }
 
 // flattenPlan has the values that are no structs, in order.
 type flattenPlan struct {
@@ -242,6 +249,7 @@ type flattenPlan struct {
 type leaf struct {
 	path  []int
 	field cdc.Field
+	split split
 }
 
 func newFlatten(s side, o *transform.Options) transform.Transform {
@@ -286,17 +294,18 @@ func at(values []cdc.Value, path []int) cdc.Value {
 
 func (t *flatten) applyLoose(row *cdc.Row, p *flattenPlan) error {
 	p.loose.begin(row)
+	t.splits = t.splits[:0]
 	for i := range p.leaves {
 		f := &p.leaves[i].field
 		v := t.scratch[i]
 		if f.Type != cdc.Any || v.Kind() != cdc.KindJSON || v.Bytes()[0] != '{' {
-			if err := p.loose.put(row, []byte(f.Name), *f, v); err != nil {
+			if err := t.put(row, p.loose, []byte(f.Name), *f, v, p.leaves[i].split); err != nil {
 				return err
 			}
 			continue
 		}
 		t.name = append(t.name[:0], f.Name...)
-		if err := t.object(row, p.loose, v.Bytes()); err != nil {
+		if err := t.object(row, p.loose, v.Bytes(), p.leaves[i].split); err != nil {
 			return err
 		}
 	}
@@ -304,29 +313,61 @@ func (t *flatten) applyLoose(row *cdc.Row, p *flattenPlan) error {
 	return nil
 }
 
+// put sets a value by name. A member that comes twice is the last one; fields
+// that only get the same name here are an error, unless one of them is null.
+func (t *flatten) put(row *cdc.Row, loose *grownSchema, name []byte, f cdc.Field, v cdc.Value, s split) error {
+	i, err := loose.at(name, f)
+	if err != nil {
+		return err
+	}
+	grow(row, i+1)
+	for len(t.splits) <= i {
+		t.splits = append(t.splits, 0)
+	}
+	if t.splits[i] != 0 && t.splits[i] != s && !row.Values[i].IsNull() {
+		if v.IsNull() {
+			return nil
+		}
+		return errFlatTwice(name)
+	}
+	row.Values[i], t.splits[i] = v, s
+	return nil
+}
+
+func errFlatTwice[T string | []byte](name T) error {
+	return fmt.Errorf("flattening makes field %s of two fields: take another delimiter", name)
+}
+
 // object adds the members of a JSON object whose name is in t.name.
-func (t *flatten) object(row *cdc.Row, loose *grownSchema, text []byte) error {
+func (t *flatten) object(row *cdc.Row, loose *grownSchema, text []byte, s split) error {
 	prefix := len(t.name)
+	s = s.at(prefix)
 	return json.EachMember(text, func(name, value []byte) error {
 		t.name = append(append(t.name[:prefix], t.delimiter...), name...)
 		if value[0] == '{' {
-			return t.object(row, loose, value)
+			return t.object(row, loose, value, s)
 		}
 		v, err := json.ReadAny(row, value)
 		if err != nil {
 			return fmt.Errorf("reading field %s: %w", t.name, err)
 		}
-		return loose.put(row, t.name, untyped(cdc.Field{}), v)
+		return t.put(row, loose, t.name, untyped(cdc.Field{}), v, s)
 	})
 }
 
 func (t *flatten) plan(s *cdc.Schema) (*flattenPlan, error) {
 	p := &flattenPlan{}
-	if err := t.leaves(p, s, "", nil, s.Optional); err != nil {
+	if err := t.leaves(p, s, "", nil, s.Optional, 1); err != nil {
 		return nil, err
 	}
 	var fields []cdc.Field
+	seen := map[string]bool{}
 	for i := range p.leaves {
+		name := p.leaves[i].field.Name
+		if seen[name] {
+			return nil, errFlatTwice(name)
+		}
+		seen[name] = true
 		if fields = append(fields, p.leaves[i].field); p.leaves[i].field.Type == cdc.Any {
 			p.loose = &grownSchema{}
 		}
@@ -340,20 +381,20 @@ func (t *flatten) plan(s *cdc.Schema) (*flattenPlan, error) {
 
 // leaves adds those of rows of s, whose names begin with prefix. What is below
 // an optional struct is optional.
-func (t *flatten) leaves(p *flattenPlan, s *cdc.Schema, prefix string, path []int, optional bool) error {
+func (t *flatten) leaves(p *flattenPlan, s *cdc.Schema, prefix string, path []int, optional bool, at split) error {
 	for i, f := range s.Fields {
 		f.Name = prefix + f.Name
 		f.Optional = f.Optional || optional
 		here := append(append([]int(nil), path...), i)
 		switch f.Type {
 		case cdc.Struct:
-			if err := t.leaves(p, f.Struct, f.Name+t.delimiter, here, f.Optional); err != nil {
+			if err := t.leaves(p, f.Struct, f.Name+t.delimiter, here, f.Optional, at.at(len(f.Name))); err != nil {
 				return err
 			}
 		case cdc.Map:
 			return fmt.Errorf("flattening does not support maps: field %s is one", f.Name)
 		default:
-			p.leaves = append(p.leaves, leaf{path: here, field: f})
+			p.leaves = append(p.leaves, leaf{path: here, field: f, split: at})
 		}
 	}
 	return nil
@@ -386,6 +427,17 @@ func (g *grownSchema) begin(row *cdc.Row) {
 
 // put sets a value by name; f is the field's where it is a new one.
 func (g *grownSchema) put(row *cdc.Row, name []byte, f cdc.Field, v cdc.Value) error {
+	i, err := g.at(name, f)
+	if err != nil {
+		return err
+	}
+	grow(row, i+1)
+	row.Values[i] = v
+	return nil
+}
+
+// at is where a name's value is in rows, which may have to grow for it.
+func (g *grownSchema) at(name []byte, f cdc.Field) (int, error) {
 	i := g.schema.Index(name)
 	if i < 0 {
 		at := slices.IndexFunc(g.fresh, func(f cdc.Field) bool { return f.Name == string(name) })
@@ -395,12 +447,10 @@ func (g *grownSchema) put(row *cdc.Row, name []byte, f cdc.Field, v cdc.Value) e
 			g.fresh = append(g.fresh, f)
 		}
 		if i = len(g.schema.Fields) + at; i >= maxGrown || g.widened >= maxWidening {
-			return fmt.Errorf("too many different fields in records without a schema: %s is one more", name)
+			return 0, fmt.Errorf("too many different fields in records without a schema: %s is one more", name)
 		}
 	}
-	grow(row, i+1)
-	row.Values[i] = v
-	return nil
+	return i, nil
 }
 
 // end makes row one of the schema.

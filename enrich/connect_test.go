@@ -259,6 +259,41 @@ func TestOldNames(t *testing.T) {
 	}
 }
 
+// TestFlatteningLosesNoField: of two that get one name, neither vanishes.
+func TestFlatteningLosesNoField(t *testing.T) {
+	inner := cdc.NewSchema("", cdc.Field{Name: "b", Type: cdc.Int32})
+	twice := cdc.NewSchema("t", cdc.Field{Name: "a", Type: cdc.Struct, Struct: inner}, cdc.Field{Name: "a_b", Type: cdc.Text})
+	row := &cdc.Row{}
+	row.Reset(twice)
+	copy(row.Values, []cdc.Value{cdc.List([]cdc.Value{cdc.Int(1)}), cdc.String([]byte("x"))})
+	chain := connectChain(t, "Flatten$Value delimiter=_")
+	const want = "flattening makes field a_b of two fields"
+	if _, err := chain.Apply(context.Background(), []*cdc.Record{{Value: row}}); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("with a schema: %v", err)
+	}
+	for value, want := range map[string]string{
+		`{"a":{"b":1},"a_b":"x"}`:         "error",
+		`{"a_b":"x","a":{"b":1}}`:         "error",
+		`{"a":{"b_c":1,"b":{"c":2}}}`:     "error",
+		`{"a":{"b":1},"a_b":null}`:        `{"a_b":1}`,
+		`{"a":{"b":null},"a_b":"x"}`:      `{"a_b":"x"}`,
+		`{"a":{"b":1,"b":2,"b":null}}`:    `{"a_b":null}`,
+		`{"a":{"b":{"c":1},"b":{"c":2}}}`: `{"a_b_c":2}`,
+	} {
+		m := new(json.Message)
+		if err := json.NewReader(nil).ReadValue(m, []byte(value)); err != nil {
+			t.Fatal(err)
+		}
+		r, got := &cdc.Record{Value: m.Value}, "error"
+		if _, err := connectChain(t, "Flatten$Value delimiter=_").Apply(context.Background(), []*cdc.Record{r}); err == nil {
+			got = rowText(r.Value)
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", value, got, want)
+		}
+	}
+}
+
 // TestGrowingRows: fields come and go in objects without a schema, in any order,
 // and their number is bounded.
 func TestGrowingRows(t *testing.T) {

@@ -160,6 +160,7 @@ func BenchmarkRange(b *testing.B) {
 			for i, row := range orders(len(records)) {
 				records[i] = recordAt(int64(i), row)
 				records[i].Timestamp += int64(i) / 10
+				records[i].RawValue = make([]byte, 600)
 			}
 			b.ReportAllocs()
 			b.ResetTimer()

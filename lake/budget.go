@@ -3,27 +3,41 @@ package lake
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // budget bounds what all open ranges hold in memory together. When they hold
 // more, the largest are told to end, and the others wait before they take more.
+//
+// A range that is being rendered again cannot end early, so it may have to take
+// more than there is. Only one may at a time, or a process that takes over the
+// partitions of several would hold what they all held.
 type budget struct {
-	limit int
+	limit    int
+	patience time.Duration // with the one that takes more and gets nowhere
 
 	mu      sync.Mutex
 	total   int
 	holders map[*rendering]int
 	changed chan struct{} // closed, and replaced, whenever total falls
+	beyond  *rendering    // may take more than there is
+	moved   time.Time     // when beyond last took some
 }
 
+// beyondPatience is the patience unless a test has another.
+const beyondPatience = 10 * time.Second
+
 func newBudget(limit int) *budget {
-	return &budget{limit: limit, holders: map[*rendering]int{}, changed: make(chan struct{})}
+	return &budget{limit: limit, patience: beyondPatience, holders: map[*rendering]int{}, changed: make(chan struct{})}
 }
 
 // hold says that r now holds n bytes.
 func (b *budget) hold(r *rendering, n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.beyond == r {
+		b.moved = time.Now()
+	}
 	b.set(r, n)
 	b.choose()
 }
@@ -34,6 +48,10 @@ func (b *budget) release(r *rendering) {
 	defer b.mu.Unlock()
 	b.set(r, 0)
 	delete(b.holders, r)
+	if b.beyond == r {
+		b.beyond = nil
+		b.tell()
+	}
 }
 
 func (b *budget) set(r *rendering, n int) {
@@ -41,9 +59,22 @@ func (b *budget) set(r *rendering, n int) {
 	b.holders[r] = n
 	b.total += n - was
 	if n < was {
-		close(b.changed)
-		b.changed = make(chan struct{})
+		b.tell()
 	}
+}
+
+// tell wakes those who wait.
+func (b *budget) tell() {
+	close(b.changed)
+	b.changed = make(chan struct{})
+}
+
+// goesBeyond reports whether r is the one that may take more than there is.
+func (b *budget) goesBeyond(r *rendering) bool {
+	if r.redo && (b.beyond == nil || time.Since(b.moved) > b.patience) {
+		b.beyond, b.moved = r, time.Now()
+	}
+	return b.beyond == r
 }
 
 // choose tells as many of the largest ranges to end as the excess needs. One
@@ -75,7 +106,7 @@ func (b *budget) wait(ctx context.Context, r *rendering) error {
 	for {
 		b.mu.Lock()
 		b.choose()
-		free := b.total <= b.limit || r.redo || r.forced.Load()
+		free := b.total <= b.limit || r.forced.Load() || b.goesBeyond(r)
 		changed := b.changed
 		b.mu.Unlock()
 		if free {
@@ -83,6 +114,7 @@ func (b *budget) wait(ctx context.Context, r *rendering) error {
 		}
 		select {
 		case <-changed:
+		case <-time.After(b.patience):
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -170,6 +171,8 @@ type S3 struct {
 	Backoff                  time.Duration
 	Encryption, KMSKey       string
 	ACL, StorageClass        string
+
+	patience time.Duration // with a connection on which nothing moves
 }
 
 // NewConfig reads the lake's configuration from v, which must have been parsed
@@ -196,6 +199,7 @@ func (c *Config) readStore(v *config.Values) error {
 		CAFile: v.String("store.ssl.ca.location"), SkipVerify: !v.Bool("store.ssl.verify"), Proxy: v.String("s3.proxy.url"),
 		Retries: v.Int("s3.part.retries"), Backoff: v.Duration("s3.retry.backoff.ms"),
 		Encryption: v.String("s3.ssea.name"), KMSKey: v.String("s3.sse.kms.key.id"), ACL: v.String("s3.acl.canned"), StorageClass: v.String("s3.storage.class"),
+		patience: silence,
 	}
 	if path, ok := strings.CutPrefix(c.S3.Endpoint, "file://"); ok {
 		c.Directory = path
@@ -281,21 +285,23 @@ func (c *Config) readPaths(v *config.Values) error {
 	return nil
 }
 
-// layout is the fingerprint of all that decides which files a range becomes and
-// which columns they have. It does not have what only decides when a range ends.
+// layout is the fingerprint of all that decides which files a range becomes, in
+// which bucket or directory they are and which columns they have. It does not have
+// what only decides when a range ends, nor how the bucket is reached: addresses
+// and credentials may change while a range is pending.
 func (c *Config) layout() string {
 	p := &c.partitioner
-	text := fmt.Sprintf("%d|%s|%d|%s|%d|%q|%q|%v|%s|%d|%q|%s|%s|%v",
-		formatVersion, c.Dir, c.Pad, c.Codec, p.kind, p.fields, c.pathFormat, p.duration, p.zone, p.clock, p.field,
+	text := fmt.Sprintf("%d|%q|%s|%d|%s|%d|%q|%q|%v|%s|%d|%q|%s|%s|%v",
+		formatVersion, c.target(), c.Dir, c.Pad, c.Codec, p.kind, p.fields, c.pathFormat, p.duration, p.zone, p.clock, p.field,
 		c.Compatibility, c.NullValues, c.Columns)
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:8])
 }
 
-// target names where files go, for errors.
+// target names where files go, for errors and the layout.
 func (c *Config) target() string {
 	if c.Directory != "" {
-		return "directory " + c.Directory
+		return "directory " + filepath.Clean(c.Directory)
 	}
 	return "bucket " + c.S3.Bucket
 }

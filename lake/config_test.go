@@ -92,19 +92,20 @@ func TestSecretsStayHidden(t *testing.T) {
 
 // TestLayout differs where files would, and only there.
 func TestLayout(t *testing.T) {
-	base := newLake(t, "partitioner.class=HourlyPartitioner").Layout()
+	base := layoutOf(t, "partitioner.class=HourlyPartitioner")
 	for _, same := range [][]string{
 		{"flush.size=7"}, {"rotate.interval.ms=5"}, {"rotate.schedule.interval.ms=5"}, {"s3.part.size=6000000"}, {"max.buffered.bytes=9000000"}, {"flush.bytes=1"},
+		{"store.url=http://other:9000"}, {"s3.region=eu-west-1"}, {"aws.access.key.id=other"}, {"aws.secret.access.key=other"}, {"s3.path.style.access.enabled=false"},
 	} {
-		if got := newLake(t, append(same, "partitioner.class=HourlyPartitioner")...).Layout(); got != base {
+		if got := layoutOf(t, append(same, "partitioner.class=HourlyPartitioner")...); got != base {
 			t.Errorf("%v is another layout", same)
 		}
 	}
 	for _, other := range [][]string{
-		{"topics.dir=x"}, {"parquet.codec=zstd"}, {"timezone=Asia/Tokyo"}, {"timestamp.extractor=Wallclock"}, {"schema.compatibility=NONE"},
+		{"topics.dir=x"}, {"s3.bucket.name=other"}, {"store.url=file:///lake"}, {"parquet.codec=zstd"}, {"timezone=Asia/Tokyo"}, {"timestamp.extractor=Wallclock"}, {"schema.compatibility=NONE"},
 		{"add.columns=none"}, {"add.columns.prefix=_"}, {"filename.offset.zero.pad.width=5"}, {"behavior.on.null.values=ignore"}, {"partitioner.class=DailyPartitioner"},
 	} {
-		if got := newLake(t, append([]string{"partitioner.class=HourlyPartitioner"}, other...)...).Layout(); got == base {
+		if got := layoutOf(t, append([]string{"partitioner.class=HourlyPartitioner"}, other...)...); got == base {
 			t.Errorf("%v is the same layout", other)
 		}
 	}
@@ -112,9 +113,16 @@ func TestLayout(t *testing.T) {
 		{{"partitioner.class=TimeBasedPartitioner", "path.format=YYYY/MM/dd"}, {"partitioner.class=TimeBasedPartitioner", "path.format=YYYY-MM/dd"}},
 		{{"partitioner.class=TimeBasedPartitioner", "path.format=YYYY", "partition.duration.ms=60000"}, {"partitioner.class=TimeBasedPartitioner", "path.format=YYYY", "partition.duration.ms=120000"}},
 		{{"partitioner.class=FieldPartitioner", "partition.field.name=a"}, {"partitioner.class=FieldPartitioner", "partition.field.name=b"}},
+		{{"store.url=file:///lake"}, {"store.url=file:///other"}},
 	} {
-		if newLake(t, two[0]...).Layout() == newLake(t, two[1]...).Layout() {
+		if layoutOf(t, two[0]...) == layoutOf(t, two[1]...) {
 			t.Errorf("%v and %v are the same layout", two[0], two[1])
 		}
 	}
+}
+
+// layoutOf is the layout of a lake in a bucket, unless the properties say otherwise.
+func layoutOf(t testing.TB, properties ...string) string {
+	t.Helper()
+	return newLake(t, append([]string{"s3.bucket.name=b", "aws.access.key.id=a", "aws.secret.access.key=b"}, properties...)...).Layout()
 }

@@ -48,6 +48,13 @@ func newConversion(c *column, to shape, leaf int) conversion {
 	return v
 }
 
+// fills reports whether values of the field can be in a column of shape to, for
+// only a struct or an array is one. Another field's are null there: it has no
+// stated type, and what else it has goes to a further file.
+func (c *column) fills(to shape) bool {
+	return to.kind != group && to.kind != list || c.shape.kind == to.kind
+}
+
 // scratch is memory for values that have to be made; it is reused once they
 // were written.
 type scratch []byte

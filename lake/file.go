@@ -6,7 +6,9 @@ import (
 
 // sampleBytes is how much of a file is held as rows before its columns are
 // decided: until then a new column, or one that gets wider, needs no further
-// file. It shapes which files a range becomes, so it is part of the format.
+// file. It shapes which files a range becomes, so it is part of the format; for
+// the same reason it counts what the records take in Kafka. How wide a row is
+// depends on what the decoder has seen and on what a look-up finds.
 const sampleBytes = 1 << 20
 
 // file is one Parquet file of a range: first rows at hand, then a writer.
@@ -18,8 +20,9 @@ type file struct {
 	out     *output
 	pending []entry // of the batch at hand; they point into it
 	rows    int
-	closed  bool // out has all of it
-	done    bool // visible
+	failed  error // since which it lacks rows
+	closed  bool  // out has all of it
+	done    bool  // visible
 }
 
 func newFile(name string, columns *superset, out *output) *file {
@@ -37,7 +40,7 @@ func (f *file) add(e *entry) {
 }
 
 // full reports whether enough rows are held to decide the columns.
-func (f *file) full() bool { return f.held != nil && f.held.bytes >= sampleBytes }
+func (f *file) full() bool { return f.held != nil && f.held.records >= sampleBytes }
 
 // begin decides the columns and writes what was held.
 func (f *file) begin(added []addition, codec compress.Codec, metadata map[string]string) error {
@@ -101,11 +104,18 @@ func (o *output) Write(b []byte) (int, error) {
 	o.written += int64(len(b))
 	o.rest = append(o.rest, b...)
 	for len(o.rest) >= o.limit {
-		part := o.rest[:o.limit:o.limit]
-		o.rest = append(make([]byte, 0, o.limit), o.rest[o.limit:]...)
+		part := o.rest[:o.limit]
+		o.rest = append([]byte(nil), o.rest[o.limit:]...) // most files end before another part is full
 		o.parts = append(o.parts, part)
 	}
 	return len(b), nil
 }
 
-func (o *output) buffered() int { return len(o.parts)*o.limit + len(o.rest) }
+// buffered is the memory that is taken, of which append keeps some ahead.
+func (o *output) buffered() int {
+	n := cap(o.rest)
+	for _, part := range o.parts {
+		n += cap(part)
+	}
+	return n
+}

@@ -3,15 +3,20 @@ package lake
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
+	"github.com/parquet-go/parquet-go/compress"
+
 	"github.com/weir-cdc/weir/internal/cdc"
+	"github.com/weir-cdc/weir/internal/cdc/json"
 )
 
 // schema makes a schema of fields given as name and type.
@@ -146,6 +151,7 @@ func TestColumnsAreDecidedAfterASample(t *testing.T) {
 	var records []*cdc.Record
 	for i := range int64(14) { // more than sampleBytes
 		records = append(records, recordAt(i, rowOf(one, str(long))))
+		records[i].RawValue = []byte(long)
 	}
 	records = append(records, recordAt(14, rowOf(two, str("y"), cdc.Int(1))), recordAt(15, rowOf(one, str("z"))))
 	render(t, l, 0, 16, records...)
@@ -158,6 +164,70 @@ func TestColumnsAreDecidedAfterASample(t *testing.T) {
 	}
 	if got := len(readFile(t, l, files[1]).Rows); got != 15 {
 		t.Errorf("the first file has %d rows, want 15", got)
+	}
+}
+
+// TestAFieldThatComesTwice is rejected: one of its values would vanish.
+func TestAFieldThatComesTwice(t *testing.T) {
+	twice := cdc.NewSchema("", field("b", cdc.Int32), field("b", cdc.Text))
+	pair := []cdc.Value{cdc.Int(1), str("x")}
+	for name, row := range map[string]*cdc.Row{
+		"in the row":  rowOf(twice, pair...),
+		"in a struct": rowOf(schema("t", cdc.Field{Name: "s", Type: cdc.Struct, Struct: twice}), cdc.List(pair)),
+	} {
+		err := openRange(t, newLake(t)).Append([]*cdc.Record{recordAt(0, row)})
+		if err == nil || !strings.Contains(err.Error(), "twice") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestARejectedRowLeavesNoFolder, which would have no file: also where the range is
+// rendered again.
+func TestARejectedRowLeavesNoFolder(t *testing.T) {
+	l := newLake(t)
+	finer := recordAt(0, rowOf(schema("t", dec("c", 38, 2)), str("1.125"))) // of 39 digits then
+	for _, redo := range []bool{false, true} {
+		r, err := l.Open(shopOrders, 0, noon, redo)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Append([]*cdc.Record{finer}); err == nil || r.Files() {
+			t.Errorf("%v, files %v", err, r.Files())
+		}
+		finish(t, r, 1)
+	}
+}
+
+// TestANameThatIsTooLong can never be written, so its record is rejected before
+// it is intended; the longest that is taken is written.
+func TestANameThatIsTooLong(t *testing.T) {
+	s := schema("t", field("note", cdc.Text))
+	record := func(offset int64, n int) *cdc.Record {
+		return recordAt(offset, rowOf(s, str(strings.Repeat("x", n))))
+	}
+	for name, c := range map[string]struct {
+		properties []string
+		longest    int
+		want       string
+	}{
+		"a bucket":    {[]string{"s3.bucket.name=b", "aws.access.key.id=a", "aws.secret.access.key=b"}, objectName - room - len("topics/shop.orders/note=/shop.orders+3+0000000000+abcdef01.snappy.parquet"), "the file's name has"},
+		"a directory": {nil, pathSegment - room - len("."+hidden) - 10 - len("note="), "a folder's or file's name has"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLake(t, append(c.properties, "partitioner.class=FieldPartitioner", "partition.field.name=note")...)
+			if l.config.Directory == "" {
+				l.store = newMemoryStore()
+			}
+			r := openRange(t, l)
+			if err := r.Append([]*cdc.Record{record(0, c.longest)}); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.Append([]*cdc.Record{record(1, c.longest+1)}); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v", err)
+			}
+			finish(t, r, 2)
+		})
 	}
 }
 
@@ -377,6 +447,94 @@ func TestFurtherFilesOfARenderingThatBrokeOff(t *testing.T) {
 	}
 }
 
+// lateUpload renders records, loses the answer to the upload of the file whose
+// name ends with late, and dies. Another owner renders others, which are the same
+// in Kafka, and then the upload arrives. Each record is in one file.
+func lateUpload(t *testing.T, late string, records, others []*cdc.Record) {
+	t.Helper()
+	s := newMemoryStore()
+	s.late = late
+	first, second := newLake(t), newLake(t)
+	first.store, second.store = s, s
+	start := records[0].Offset
+	end := start + int64(len(records))
+	r, err := first.Open(shopOrders, start, noon, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Append(records); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Complete(t.Context(), end); !errors.Is(err, errNoAnswer) {
+		t.Fatalf("completed with %v: no file %s", err, late)
+	}
+	r.Discard()
+	again, err := second.Open(shopOrders, start, noon, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Append(others); err != nil {
+		t.Fatal(err)
+	}
+	finish(t, again, end)
+	s.arrives()
+	copies := s.copies(t)
+	for o := start; o < end; o++ {
+		if copies[o] != 1 {
+			t.Fatalf("record %d is in %d files", o, copies[o])
+		}
+	}
+}
+
+// schemaless are n records of JSON as one lease's decoder reads them, which has
+// read before; the last one has a field more.
+func schemaless(t *testing.T, before string, n int) (out []*cdc.Record) {
+	reader := json.NewReader(nil)
+	read := func(text string) *cdc.Record {
+		m := &json.Message{}
+		if err := reader.ReadValue(m, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		r := recordAt(int64(100+len(out)), m.Value)
+		r.RawValue = []byte(text)
+		return r
+	}
+	read(before)
+	for i := range n - 1 {
+		out = append(out, read(fmt.Sprintf(`{"id":%d,"name":"n%d"}`, i, i)))
+	}
+	return append(out, read(`{"id":0,"name":"n","added":"x"}`))
+}
+
+// TestSchemalessRowsAreDividedTheSameWay by the owner that has read what came
+// before the range and by its successor, which has not.
+func TestSchemalessRowsAreDividedTheSameWay(t *testing.T) {
+	wide := []byte(`{"id":0`)
+	for i := range 60 {
+		wide = fmt.Appendf(wide, `,"f%d":%d`, i, i)
+	}
+	for _, late := range []string{"+s1.snappy.parquet", "0100+abcdef01.snappy.parquet"} {
+		t.Run(late, func(t *testing.T) {
+			lateUpload(t, late, schemaless(t, string(wide)+"}", 9000), schemaless(t, "{}", 9000))
+		})
+	}
+}
+
+// TestRowsAreDividedWithoutLookedUpTexts: the look-up had an answer for the first
+// owner and has none for its successor.
+func TestRowsAreDividedWithoutLookedUpTexts(t *testing.T) {
+	const n = 9000
+	one := schema("t", field("id", cdc.Int64), field("looked", cdc.Text))
+	two := schema("t", field("id", cdc.Int64), field("added", cdc.Text), field("looked", cdc.Text))
+	records := func(found cdc.Value) (out []*cdc.Record) {
+		for i := range int64(n - 1) {
+			out = append(out, recordAt(100+i, rowOf(one, cdc.Int(i), found)))
+		}
+		return append(out, recordAt(100+n-1, rowOf(two, cdc.Int(n), str("x"), found)))
+	}
+	lateUpload(t, "0100+abcdef01.snappy.parquet", records(str(strings.Repeat("x", 1000))), records(cdc.Value{}))
+}
+
 // TestBytesDependOnTheRecordsAlone: not on how they came in, nor on what the
 // process did before.
 func TestBytesDependOnTheRecordsAlone(t *testing.T) {
@@ -429,6 +587,44 @@ func TestBytesDependOnTheRecordsAlone(t *testing.T) {
 	}
 }
 
+// failingOnce is a codec that fails at the first page.
+type failingOnce struct {
+	compress.Codec
+	failed atomic.Bool
+}
+
+func (c *failingOnce) Encode(dst, src []byte) ([]byte, error) {
+	if c.failed.CompareAndSwap(false, true) {
+		return dst, errors.New("no page today")
+	}
+	return c.Codec.Encode(dst, src)
+}
+
+// TestAFileThatFailedIsNeverPublished, also when its range is tried again: it lacks
+// the rows that were written while it failed.
+func TestAFileThatFailedIsNeverPublished(t *testing.T) {
+	for name, rows := range map[string]int64{"at its end": 10, "before": pageRows + 1} {
+		t.Run(name, func(t *testing.T) {
+			l := newLake(t)
+			l.codec = &failingOnce{Codec: l.codec}
+			r := openRange(t, l)
+			for o := range rows {
+				if err := r.Append([]*cdc.Record{at(o, 0)}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for range 3 {
+				if err := r.Complete(t.Context(), rows); err == nil || !strings.Contains(err.Error(), "no page today") {
+					t.Errorf("completed with %v", err)
+				}
+			}
+			if got := filesOf(t, l); len(got) > 0 {
+				t.Errorf("files %v", got)
+			}
+		})
+	}
+}
+
 // TestALargeFile has several pages and row groups, and is sent in parts before
 // it is completed.
 func TestALargeFile(t *testing.T) {
@@ -442,7 +638,9 @@ func TestALargeFile(t *testing.T) {
 	const rows = 2500 // 160 MB
 	ahead := false
 	for i := range int64(rows) {
-		if err := r.Append([]*cdc.Record{recordAt(i, rowOf(s, cdc.Int(i), cdc.Bytes(body)))}); err != nil {
+		record := recordAt(i, rowOf(s, cdc.Int(i), cdc.Bytes(body)))
+		record.RawValue = body
+		if err := r.Append([]*cdc.Record{record}); err != nil {
 			t.Fatal(err)
 		}
 		ahead = ahead || len(r.(*rendering).order[0].files[0].out.parts) > 0

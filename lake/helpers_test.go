@@ -1,14 +1,19 @@
 package lake
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/parquet-go/parquet-go"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
@@ -108,6 +113,94 @@ func filesOf(t testing.TB, l *Lake) (out []string) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	return out
+}
+
+// memoryStore is a store whose next write of late arrives when it is told to.
+type memoryStore struct {
+	mu      sync.Mutex
+	files   map[string][]byte
+	late    string // what its name ends with
+	arrives func()
+}
+
+type memoryUpload struct {
+	s    *memoryStore
+	name string
+	body []byte
+}
+
+var errNoAnswer = errors.New("no answer")
+
+func newMemoryStore() *memoryStore { return &memoryStore{files: map[string][]byte{}} }
+
+func (s *memoryStore) upload(name string) upload { return &memoryUpload{s: s, name: name} }
+
+func (s *memoryStore) exists(_ context.Context, name string) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.files[name] != nil, nil
+}
+
+func (s *memoryStore) list(_ context.Context, prefix string, each func(string)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name := range s.files {
+		if strings.HasPrefix(name, prefix) {
+			each(name)
+		}
+	}
+	return nil
+}
+
+func (s *memoryStore) sweep(context.Context, string, func(string) bool) error { return nil }
+
+func (s *memoryStore) remove(_ context.Context, name string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.files, name)
+	return nil
+}
+
+func (s *memoryStore) probe(context.Context) error { return nil }
+
+func (u *memoryUpload) part(_ context.Context, body []byte) error {
+	u.body = append(u.body, body...)
+	return nil
+}
+
+func (u *memoryUpload) abort(context.Context) {}
+
+func (u *memoryUpload) commit(_ context.Context, rest []byte, keep bool) error {
+	body := append(slices.Clone(u.body), rest...)
+	apply := func() {
+		u.s.mu.Lock()
+		defer u.s.mu.Unlock()
+		if u.s.files[u.name] == nil || !keep {
+			u.s.files[u.name] = body
+		}
+	}
+	if u.s.late != "" && strings.HasSuffix(u.name, u.s.late) {
+		u.s.late, u.s.arrives = "", apply
+		return errNoAnswer
+	}
+	apply()
+	return nil
+}
+
+// copies is in how many files each record is, by offset.
+func (s *memoryStore) copies(t testing.TB) map[int64]int {
+	t.Helper()
+	out := map[int64]int{}
+	for _, body := range s.files {
+		rows, err := parquet.Read[parquetRow](bytes.NewReader(body), int64(len(body)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range rows {
+			out[r.Offset]++
+		}
 	}
 	return out
 }

@@ -33,10 +33,12 @@ type Lake struct {
 	ending      *semaphore.Weighted // of the files that are encoded to their end and sent
 	endingBytes int64               // that may be at once
 
-	mu     sync.Mutex
-	clean  map[sink.Partition]bool // swept
-	owners map[owner]bool          // of files, as listed at
-	listed time.Time
+	mu    sync.Mutex
+	clean map[sink.Partition]bool // swept
+
+	listing *semaphore.Weighted // of one: whoever lists; what follows is theirs
+	owners  map[owner]bool      // of files, as listed at
+	listed  time.Time
 }
 
 // endingShare is the part of max.buffered.bytes that may be encoded to its end at once.
@@ -53,7 +55,9 @@ func New(ctx context.Context, c Config, registerer prometheus.Registerer, log *z
 		config: c, store: s, codec: codecs[c.Codec].codec, log: log, now: now,
 		names:    names{dir: c.Dir, pad: c.Pad, extension: codecs[c.Codec].extension + ".parquet"},
 		reserved: map[string]bool{}, budget: newBudget(c.Memory), ending: semaphore.NewWeighted(int64(c.Memory / endingShare)), endingBytes: int64(c.Memory / endingShare), clean: map[sink.Partition]bool{},
+		listing: semaphore.NewWeighted(1),
 	}
+	l.names.bound(&c)
 	for _, a := range c.Columns {
 		l.reserved[a.Name] = true
 	}
@@ -79,18 +83,20 @@ func (l *Lake) Open(p sink.Partition, start int64, instant time.Time, redo bool)
 	return newRendering(l, p, start, instant, redo), nil
 }
 
-// listFor is how long a list of the target's files may answer Empty: at a start
-// many partitions ask at once.
+// listFor is how long, from its end, a list of the target's files may answer Empty:
+// at a start many partitions ask at once.
 const listFor = time.Minute
 
 // Empty reports whether the target has no file of p; see sink.RangeWriter. It
-// reads the names of all files, since a route may have put them anywhere.
+// reads the names of all files, since a route may have put them anywhere; that may
+// take long, and those who ask meanwhile wait for the same list.
 func (l *Lake) Empty(ctx context.Context, p sink.Partition) (bool, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	if err := l.listing.Acquire(ctx, 1); err != nil {
+		return false, err
+	}
+	defer l.listing.Release(1)
 	if l.owners == nil || l.now().Sub(l.listed) > listFor {
 		owners := map[owner]bool{}
-		began := l.now()
 		err := l.store.list(ctx, l.names.prefix(), func(name string) {
 			if o, ok := ownerOfName(name); ok {
 				owners[o] = true
@@ -99,7 +105,7 @@ func (l *Lake) Empty(ctx context.Context, p sink.Partition) (bool, error) {
 		if err != nil {
 			return false, fmt.Errorf("listing the files of %s: %w", l.config.target(), err)
 		}
-		l.owners, l.listed = owners, began
+		l.owners, l.listed = owners, l.now()
 	}
 	return !l.owners[ownerOf(p)], nil
 }

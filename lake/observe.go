@@ -44,6 +44,9 @@ func kinds(ks ...cdc.Kind) (mask uint16) {
 // newColumn prepares f.
 func newColumn(f *cdc.Field) (column, error) {
 	s, err := shapeOf(f)
+	if err != nil {
+		return column{}, err
+	}
 	c := column{field: f, shape: s}
 	switch s.kind {
 	case unknown:
@@ -178,7 +181,7 @@ func (c *column) observeInt(v *cdc.Value) (shape, error) {
 		if c.shape.kind == int32s && n == math.MinInt32 {
 			return c.shape, nil
 		}
-		return shape{kind: int64s}, nil
+		return shape{kind: int64s, wide: true}, nil
 	case cdc.KindUint:
 		return decimalShape(20, 0), nil
 	}

@@ -88,7 +88,7 @@ func (p *pace) later(r *cdc.Record) bool {
 // leftBucket reports whether the clock is in another bucket than the range.
 func (p *pace) leftBucket(now time.Time) bool {
 	q := &p.config.partitioner
-	return q.bucketStart(now.UnixMilli()) != q.bucketStart(p.opened.UnixMilli())
+	return q.bucketOf(now.UnixMilli()).start != q.bucketOf(p.opened.UnixMilli()).start
 }
 
 // tombstoneWait is how long a range whose last record is a delete waits for the

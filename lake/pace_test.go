@@ -223,6 +223,67 @@ func TestTheBudgetEndsTheLargestRange(t *testing.T) {
 	}
 }
 
+// TestPendingRangesShareTheBudget: what several processes had open, one renders
+// again after them, and only one of the ranges may take more than there is; the
+// next may once that has ended or gets nowhere.
+func TestPendingRangesShareTheBudget(t *testing.T) {
+	const limit = 8 << 20
+	l := newLake(t, fmt.Sprintf("max.buffered.bytes=%d", limit))
+	l.budget.patience = time.Second
+	s := schema("t", field("b", cdc.Binary))
+	grow := func(r *rendering) error {
+		if err := r.Append([]*cdc.Record{recordAt(int64(r.records), rowOf(s, cdc.Bytes(noise(1<<20))))}); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		return l.budget.wait(ctx, r)
+	}
+	again := make([]*rendering, 10)
+	waiting := 0
+	for i := range again {
+		again[i] = openRange(t, l)
+		again[i].redo = true
+		for range 5 { // of the 8 MiB that each process had
+			if grow(again[i]) != nil {
+				waiting++
+				break
+			}
+		}
+	}
+	if l.budget.total > 3*limit || waiting != 8 {
+		t.Errorf("%d MiB are held with a budget of %d MiB, and %d ranges wait", l.budget.total>>20, limit>>20, waiting)
+	}
+	if err := grow(again[1]); err != nil { // the one that began to take more
+		t.Errorf("nobody comes to an end: %v", err)
+	}
+	again[1].Discard()
+	if err := grow(again[2]); err != nil {
+		t.Errorf("the next waits for one that has ended: %v", err)
+	}
+	if err := l.budget.wait(t.Context(), again[3]); err != nil { // again[2] is given nothing more
+		t.Error(err)
+	}
+}
+
+// TestTheBufferOfAFileIsCounted with its capacity, and has none beyond what it needs.
+func TestTheBufferOfAFileIsCounted(t *testing.T) {
+	const part = 25 << 20
+	o := &output{limit: part}
+	for range 26 {
+		if _, err := o.Write(noise(1 << 20)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(o.parts) != 1 || o.buffered() < part+1<<20 || o.buffered() != cap(o.parts[0])+cap(o.rest) {
+		t.Errorf("%d parts, %d bytes", len(o.parts), o.buffered())
+	}
+	o.parts = nil // sent
+	if got := o.buffered(); got != cap(o.rest) || got > 2<<20 {
+		t.Errorf("%d bytes are counted and %d held for a rest of %d", got, cap(o.rest), len(o.rest))
+	}
+}
+
 // TestMemoryStaysWithinTheBudget: many partitions with many folders at once
 // hold little more than max.buffered.bytes, however much they are given.
 func TestMemoryStaysWithinTheBudget(t *testing.T) {

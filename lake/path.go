@@ -45,17 +45,13 @@ const (
 // hiveNull is the folder name that Hive, Spark and Athena read as NULL.
 const hiveNull = "__HIVE_DEFAULT_PARTITION__"
 
-// bucketed remembers the last bucket: most records are of the same.
+// bucketed remembers the last bucket, and the instants of which it is one: most
+// records are of the same.
 type bucketed struct {
-	slot  int64
-	path  string
-	start int64
-	valid bool
+	from, until int64 // in ms since the epoch
+	path        string
+	start       int64
 }
-
-// slotMillis is a quarter of an hour: offsets from UTC change on these, so all
-// instants of one have the same bucket where buckets are multiples of it.
-const slotMillis = 900_000
 
 // folder is r's folder below its topic's. memory is the caller's.
 func (p *partitioner) folder(r *cdc.Record, instant time.Time, memory *bucketed) (string, error) {
@@ -75,27 +71,35 @@ func (p *partitioner) folder(r *cdc.Record, instant time.Time, memory *bucketed)
 
 // bucket is the folder of an instant in ms since the epoch, and its start.
 func (p *partitioner) bucket(at int64, memory *bucketed) (string, int64) {
-	slot := floorDiv(at, slotMillis)
-	steady := p.duration.Milliseconds()%slotMillis == 0
-	if memory.valid && steady && memory.slot == slot {
-		return memory.path, memory.start
+	if at < memory.from || at >= memory.until {
+		*memory = p.bucketOf(at)
+		memory.path = string(p.format.append(nil, time.UnixMilli(memory.start).In(p.zone)))
 	}
-	start := p.bucketStart(at)
-	path := string(p.format.append(nil, time.UnixMilli(start).In(p.zone)))
-	*memory = bucketed{slot: slot, path: path, start: start, valid: steady}
-	return path, start
+	return memory.path, memory.start
 }
 
-// bucketStart cuts off at local multiples of the duration, as Confluent's
-// TimeBasedPartitioner.getPartition does.
-func (p *partitioner) bucketStart(at int64) int64 {
+// bucketOf cuts off at local multiples of the duration, as Confluent's
+// TimeBasedPartitioner.getPartition does. It is the same for all instants of the
+// multiple between two changes of the clock, at whatever second these are.
+func (p *partitioner) bucketOf(at int64) bucketed {
 	d := p.duration.Milliseconds()
-	_, offset := time.UnixMilli(at).In(p.zone).Zone()
-	local := floorDiv(at+int64(offset)*1000, d) * d
+	t := time.UnixMilli(at).In(p.zone)
+	_, seconds := t.Zone()
+	offset := int64(seconds) * 1000
+	local := floorDiv(at+offset, d) * d
+	b := bucketed{from: local - offset, until: local - offset + d}
+	change, next := t.ZoneBounds()
+	if !change.IsZero() {
+		b.from = max(b.from, change.UnixMilli())
+	}
+	if !next.IsZero() {
+		b.until = min(b.until, next.UnixMilli())
+	}
 	// Back to UTC with the offset that is valid there, which differs from the
 	// one before where the bucket has a change of it.
-	_, then := time.UnixMilli(local - int64(offset)*1000).In(p.zone).Zone()
-	return local - int64(then)*1000
+	_, then := time.UnixMilli(local - offset).In(p.zone).Zone()
+	b.start = local - int64(then)*1000
+	return b
 }
 
 func floorDiv(a, b int64) int64 {
@@ -252,7 +256,7 @@ func appendFolderValue(dst []byte, f *cdc.Field, v *cdc.Value) ([]byte, error) {
 }
 
 // appendEscaped writes text as Hive names folders: what could divide a path or
-// a name and value, or is no printable ASCII, as %XX.
+// a name and value, and control characters, as %XX; bytes beyond ASCII as they are.
 func appendEscaped(dst, b []byte) []byte {
 	if len(b) == 0 {
 		return append(dst, hiveNull...)

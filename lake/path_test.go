@@ -110,8 +110,10 @@ func TestFoldersOfDeletesWithoutARow(t *testing.T) {
 	}
 	live := recordAt(0, rowOf(timed))
 	l := newLake(t, "partitioner.class=HourlyPartitioner", "timestamp.extractor=RecordField", "timestamp.field=ms")
-	if _, err := folderOf(t, l, live, noon); err == nil || !strings.Contains(err.Error(), "is null") {
-		t.Errorf("a row without its time: %v", err)
+	for _, live.Deleted = range []bool{false, true} { // a delete that has a row is like another
+		if _, err := folderOf(t, l, live, noon); err == nil || !strings.Contains(err.Error(), "is null") {
+			t.Errorf("a row without its time: %v", err)
+		}
 	}
 }
 
@@ -157,6 +159,34 @@ func TestNames(t *testing.T) {
 	for _, other := range []string{"a/b.parquet", "orders+12+0000000042.snappy.parquet", "orders+x+1+deadbeef.parquet", "orders+1+2+deadbeef.json", "a+1+2+dead+s1.parquet"} {
 		if o, ok := ownerOfName(other); ok {
 			t.Errorf("%s belongs to %v", other, o)
+		}
+	}
+}
+
+// TestOwnersOfRoutedNames: a route may have any character, and its files are known
+// for what they are.
+func TestOwnersOfRoutedNames(t *testing.T) {
+	n := names{dir: "topics", pad: 10, extension: ".snappy.parquet"}
+	for _, topic := range []string{"orders", "a+b", "eu/orders", "a.b+c.d", "a+1+2+abcdef01", "a+s1"} {
+		for further := range 2 {
+			name := n.file(topic, "partition=0", shopOrders, 7, further)
+			if o, ok := ownerOfName(name); !ok || o != ownerOf(shopOrders) {
+				t.Errorf("%s belongs to %v, %v", name, o, ok)
+			}
+		}
+	}
+}
+
+// TestAFolderDoesNotDependOnTheRecordBefore: clocks were changed within a quarter of
+// an hour, too.
+func TestAFolderDoesNotDependOnTheRecordBefore(t *testing.T) {
+	p := &newLake(t, "partitioner.class=HourlyPartitioner", "timezone=America/St_Johns").config.partitioner
+	change := time.Date(2010, 3, 14, 3, 31, 0, 0, time.UTC) // at 0:01 there
+	var memory bucketed
+	for _, at := range []time.Time{change.Add(-30 * time.Second), change.Add(30 * time.Second), change.Add(-time.Second), change} {
+		got, _ := p.bucket(at.UnixMilli(), &memory)
+		if want, _ := p.bucket(at.UnixMilli(), &bucketed{}); got != want {
+			t.Errorf("%v is filed under %s behind another record, else under %s", at.In(p.zone), got, want)
 		}
 	}
 }

@@ -32,7 +32,7 @@ type rendering struct {
 	bucket  bucketed
 	folders map[folderKey]*folder
 	last    *folder
-	order   []*folder
+	order   []*folder // those with a file
 	odd     []unusual
 	records int
 	pace    pace
@@ -125,13 +125,20 @@ func (r *rendering) take(record *cdc.Record) error {
 	if err != nil {
 		return err
 	}
+	f, err := r.folder(record.Route, path)
+	if err != nil {
+		return err
+	}
 	r.pace.took(record)
-	return r.put(r.folder(record.Route, path), &e)
+	return r.put(f, &e)
 }
 
 // entryOf is what the lake says of a record.
 func entryOf(record *cdc.Record) entry {
-	e := entry{op: record.Op, deleted: record.Deleted, version: record.Version, millis: record.Timestamp, offset: record.Offset}
+	e := entry{
+		op: record.Op, deleted: record.Deleted, size: uint32(len(record.RawKey) + len(record.RawValue)),
+		version: record.Version, millis: record.Timestamp, offset: record.Offset,
+	}
 	if record.Envelope != nil && record.Envelope.SourceMillis > 0 {
 		e.millis = record.Envelope.SourceMillis
 	}
@@ -161,20 +168,23 @@ func (r *rendering) remember(record *cdc.Record) {
 	}
 }
 
-// folder is where rows of a topic go that belong in path.
-func (r *rendering) folder(topic, path string) *folder {
+// folder is where rows of a topic go that belong in path. A name that the target
+// never takes is an error of the record: once it is intended, nothing helps.
+func (r *rendering) folder(topic, path string) (*folder, error) {
 	if r.last != nil && r.last.topic == topic && r.last.path == path {
-		return r.last
+		return r.last, nil
 	}
 	key := folderKey{topic, path}
 	f := r.folders[key]
 	if f == nil {
+		if err := r.lake.names.check(r.lake.names.file(topic, path, r.part, r.start, 0)); err != nil {
+			return nil, err
+		}
 		f = &folder{folderKey: key}
 		r.folders[key] = f
-		r.order = append(r.order, f)
 	}
 	r.last = f
-	return f
+	return f, nil
 }
 
 // put adds e to the first file of f whose columns can hold it.
@@ -188,7 +198,11 @@ func (r *rendering) put(f *folder, e *entry) error {
 	if e.kind != nil && !file.columns.admit(e.kind, r.odd) {
 		return errors.New("the row's own columns contradict each other")
 	}
+	if len(f.files) == 0 {
+		r.order = append(r.order, f)
+	}
 	f.files = append(f.files, file)
+	r.lake.metrics.open.Inc()
 	return r.add(file, e)
 }
 
@@ -203,8 +217,10 @@ func (r *rendering) add(f *file, e *entry) error {
 	return nil
 }
 
+// broken remembers that f failed: it lacks rows, whatever is tried next.
 func broken(f *file, err error) error {
 	if err != nil {
+		f.failed = err
 		return &writeError{fmt.Errorf("rendering %s: %w", f.name, err)}
 	}
 	return nil
@@ -213,7 +229,6 @@ func broken(f *file, err error) error {
 func (r *rendering) newFile(f *folder) *file {
 	name := r.lake.names.file(f.topic, f.path, r.part, r.start, len(f.files))
 	columns := newSuperset(r.lake.reserved, r.lake.config.Compatibility == compatibilityNone)
-	r.lake.metrics.open.Inc()
 	return newFile(name, columns, &output{upload: r.lake.store.upload(name), limit: r.lake.config.PartSize})
 }
 
@@ -334,6 +349,9 @@ func (r *rendering) Complete(ctx context.Context, _ int64) error {
 
 // close writes the end of a file into memory, once.
 func (r *rendering) close(f *file) error {
+	if f.failed != nil {
+		return broken(f, f.failed)
+	}
 	if f.closed {
 		return nil
 	}

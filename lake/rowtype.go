@@ -38,6 +38,9 @@ func newRowType(s *cdc.Schema, partial bool) (*rowType, error) {
 	}
 	t := &rowType{schema: s, partial: partial, columns: make([]column, len(s.Fields)), op: s.Index(opField)}
 	for i := range s.Fields {
+		if s.Index([]byte(s.Fields[i].Name)) != i {
+			return nil, fmt.Errorf("column %s: the schema has it twice", s.Fields[i].Name)
+		}
 		var err error
 		if t.columns[i], err = newColumn(&s.Fields[i]); err != nil {
 			return nil, err
@@ -187,13 +190,16 @@ func (u *superset) takes(t *rowType, at int, s shape) bool {
 	if !ok {
 		return !u.frozen || s.kind == unknown
 	}
-	w, ok := u.join(t, i, s)
+	w, ok := u.join(&t.columns[at], i, s)
+	if u.frozen {
+		w.wide = u.shapes[i].wide // that concerns what the column may become
+	}
 	return ok && (!u.frozen || w.equal(u.shapes[i]))
 }
 
-// join is the shape of column i when it also has to hold s.
-func (u *superset) join(t *rowType, i int, s shape) (shape, bool) {
-	if u.untyped[i] || t.untyped {
+// join is the shape of column i when it also has to hold s of the field of c.
+func (u *superset) join(c *column, i int, s shape) (shape, bool) {
+	if u.untyped[i] || c.field.Type == cdc.Any {
 		return widenAny(u.shapes[i], s)
 	}
 	return widen(u.shapes[i], s)
@@ -212,7 +218,7 @@ func (u *superset) put(t *rowType, at int, s shape) {
 		u.names, u.shapes, u.untyped = append(u.names, f.Name), append(u.shapes, s), append(u.untyped, f.Type == cdc.Any)
 		return
 	}
-	u.shapes[i], _ = u.join(t, i, s)
+	u.shapes[i], _ = u.join(&t.columns[at], i, s)
 	u.untyped[i] = u.untyped[i] || f.Type == cdc.Any
 }
 

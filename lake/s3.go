@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -67,6 +68,40 @@ func newS3(ctx context.Context, c S3) (*bucket, error) {
 // answerTimeout is how long a server may take to begin its answer.
 const answerTimeout = time.Minute
 
+// silence is how long nothing may move on a connection while a request or its
+// answer is under way. An upload may take as long as it needs, if only something
+// arrives. It is longer than answerTimeout: while the server puts the parts of a
+// large file together, S3 sends a space now and then.
+const silence = 2 * time.Minute
+
+// patientConn ends when nothing moves on it for so long, in either direction: what
+// is written proves the connection to whoever waits to read, as while a body is sent.
+type patientConn struct {
+	net.Conn
+	patience time.Duration
+}
+
+func (c *patientConn) Read(b []byte) (int, error) {
+	if err := c.SetDeadline(time.Now().Add(c.patience)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Read(b)
+}
+
+// writeAtOnce bounds what has to be taken within the patience.
+const writeAtOnce = 64 << 10
+
+func (c *patientConn) Write(b []byte) (n int, err error) {
+	for more := true; more && err == nil; more = n < len(b) {
+		if err = c.SetDeadline(time.Now().Add(c.patience)); err == nil {
+			var written int
+			written, err = c.Conn.Write(b[n:min(len(b), n+writeAtOnce)])
+			n += written
+		}
+	}
+	return n, err
+}
+
 func httpClient(c S3) (*awshttp.BuildableClient, error) {
 	tlsConfig := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: c.SkipVerify}
 	if c.CAFile != "" {
@@ -87,6 +122,14 @@ func httpClient(c S3) (*awshttp.BuildableClient, error) {
 		t.TLSClientConfig = tlsConfig
 		t.ResponseHeaderTimeout = answerTimeout
 		t.MaxIdleConnsPerHost = 16
+		dial := t.DialContext
+		t.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			connection, err := dial(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			return &patientConn{connection, c.patience}, nil
+		}
 		if c.Proxy != "" {
 			t.Proxy = http.ProxyURL(proxy)
 		}

@@ -10,6 +10,7 @@ import (
 type sample struct {
 	entries []entry
 	bytes   int // of the rows: 24 a value, and what it points to
+	records int // of the rows in Kafka, by which the sample is large enough
 
 	values []cdc.Value // the free end of the last block
 	text   []byte
@@ -28,6 +29,10 @@ var (
 	textBlocks  = sync.Pool{New: func() any { return new(textBlock) }}
 )
 
+// sampleRow is what a row counts beside the bytes of its record in Kafka: a row
+// of no bytes takes memory, too.
+const sampleRow = 128
+
 // keep copies e.
 func (s *sample) keep(e *entry) {
 	copied := *e
@@ -36,6 +41,7 @@ func (s *sample) keep(e *entry) {
 		copied.values[i] = s.copy(&e.values[i])
 	}
 	s.entries = append(s.entries, copied)
+	s.records += sampleRow + int(e.size)
 }
 
 // copy copies v and what it points to.

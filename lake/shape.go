@@ -51,7 +51,7 @@ type shape struct {
 	utc        bool  // timestamp: adjusted to UTC
 	dictionary bool  // dictionary encoded
 	delta      bool  // int64s: encoded as differences
-	wide       bool  // int64s of schemaless JSON: beyond ±2^53, so not to be mixed with doubles
+	wide       bool  // int64s: maybe beyond ±2^53, so not to be mixed with doubles
 	precision  uint8 // decimal
 	scale      uint8 // decimal
 	names      []string
@@ -98,7 +98,7 @@ func shapeOf(f *cdc.Field) (shape, error) {
 	case cdc.Int8, cdc.Int16, cdc.Int32:
 		return shape{kind: int32s}, nil
 	case cdc.Int64:
-		return shape{kind: int64s}, nil
+		return shape{kind: int64s, wide: true}, nil
 	case cdc.Float:
 		return shape{kind: float32s}, nil
 	case cdc.Double:
@@ -158,6 +158,9 @@ func structShape(f *cdc.Field) (shape, error) {
 	}
 	for i := range f.Struct.Fields {
 		m := &f.Struct.Fields[i]
+		if f.Struct.Index([]byte(m.Name)) != i {
+			return out, fmt.Errorf("column %s: its struct has %s twice", f.Name, m.Name)
+		}
 		s, err := shapeOf(m)
 		if err != nil {
 			return out, fmt.Errorf("column %s: %w", f.Name, err)

@@ -57,6 +57,41 @@ type names struct {
 	dir       string // topics.dir
 	pad       int    // digits of a
 	extension string // .snappy.parquet
+	longest   int    // bytes of a whole name; 0: any
+	segment   int    // bytes between two slashes; 0: any
+}
+
+// What a name may be long, in bytes.
+const (
+	objectName  = 1024 // S3's limit
+	pathName    = 4095 // of most systems, for all of a path
+	pathSegment = 255  // and for a directory or file in it
+)
+
+// room is kept for the number of a further file, and in directories for what
+// marks a file that is unfinished.
+const room = len(further) + 6
+
+// bound sets what names may be long in c's target.
+func (s *names) bound(c *Config) {
+	s.longest = objectName - room
+	if c.Directory != "" {
+		temporary := room + len("."+hidden) + 10
+		s.longest, s.segment = pathName-len(c.Directory)-1-temporary, pathSegment-temporary
+	}
+}
+
+// check refuses a name that the target does not take.
+func (s *names) check(name string) error {
+	if s.longest > 0 && len(name) > s.longest {
+		return fmt.Errorf("the file's name has %d bytes, and at most %d can be: %.100s…", len(name), s.longest, name)
+	}
+	for part := range strings.SplitSeq(name, "/") {
+		if s.segment > 0 && len(part) > s.segment {
+			return fmt.Errorf("a folder's or file's name has %d bytes, and at most %d can be: %.100s…", len(part), s.segment, part)
+		}
+	}
+	return nil
 }
 
 // file is the name of the n-th file of a range in a folder.
@@ -106,20 +141,22 @@ func ownerOf(p sink.Partition) owner {
 }
 
 // ownerOfName reads an owner out of the name of a file, whatever its folder and
-// codec; false if the name is none of ours.
+// codec; false if the name is none of ours. It reads from the end, for the topic
+// may be a route, which has any characters.
 func ownerOfName(name string) (owner, bool) {
 	base := name[strings.LastIndexByte(name, '/')+1:]
 	if !strings.HasSuffix(base, ".parquet") {
 		return owner{}, false
 	}
-	base, _, _ = strings.Cut(base[strings.IndexByte(base, '+')+1:], ".") // the topic may have dots
 	parts := strings.Split(base, "+")
-	if len(parts) == 4 && strings.HasPrefix(parts[3], "s") {
-		parts = parts[:3]
+	last := &parts[len(parts)-1]
+	if *last, _, _ = strings.Cut(*last, "."); strings.HasPrefix(*last, "s") { // no hexadecimal digit
+		parts = parts[:len(parts)-1]
 	}
-	if len(parts) != 3 || len(parts[2]) != 8 {
+	if len(parts) < 4 || len(parts[len(parts)-1]) != 8 {
 		return owner{}, false
 	}
+	parts = parts[len(parts)-3:]
 	number, err := strconv.ParseInt(parts[0], 10, 32)
 	if _, bad := strconv.ParseInt(parts[1], 10, 64); err != nil || bad != nil {
 		return owner{}, false

@@ -13,10 +13,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
+	"github.com/weir-cdc/weir/internal/cdc"
 	"github.com/weir-cdc/weir/internal/sink"
 )
 
@@ -404,5 +407,171 @@ func TestCheck(t *testing.T) {
 	}
 	if err := newLake(t, "store.url=file:///none/of/that/name").Check(context.Background()); err == nil {
 		t.Error("a directory that does not exist is no error")
+	}
+}
+
+// slowList is a store whose list ends when it is told to.
+type slowList struct {
+	*memoryStore
+	lists atomic.Int32
+	each  func(ctx context.Context) error
+}
+
+func (s *slowList) list(ctx context.Context, _ string, _ func(string)) error {
+	s.lists.Add(1)
+	return s.each(ctx)
+}
+
+// TestAListServesAllPartitions that ask while it is made or soon after, however
+// long it takes.
+func TestAListServesAllPartitions(t *testing.T) {
+	l := newLake(t)
+	now := noon
+	l.now = func() time.Time { return now }
+	s := &slowList{memoryStore: newMemoryStore(), each: func(context.Context) error { now = now.Add(time.Hour); return nil }}
+	l.store = s
+	for p := range int32(10) {
+		if empty, err := l.Empty(t.Context(), sink.Partition{Topic: "new", Number: p}); err != nil || !empty {
+			t.Fatal(empty, err)
+		}
+	}
+	if n := s.lists.Load(); n != 1 {
+		t.Errorf("%d lists", n)
+	}
+	now = now.Add(listFor + 1)
+	if _, err := l.Empty(t.Context(), shopOrders); err != nil || s.lists.Load() != 2 {
+		t.Errorf("%d lists, with an old one", s.lists.Load())
+	}
+}
+
+// TestALongListHoldsUpNobodyElse: partitions that have their offset go on, those
+// that wait for the list end with their lease, and when the one that makes it
+// ends, another does.
+func TestALongListHoldsUpNobodyElse(t *testing.T) {
+	l := newLake(t)
+	listing := make(chan struct{}, 2)
+	s := &slowList{memoryStore: newMemoryStore(), each: func(ctx context.Context) error {
+		listing <- struct{}{}
+		<-ctx.Done()
+		return ctx.Err()
+	}}
+	l.store = s
+	first, endFirst := context.WithCancel(t.Context())
+	ended := make(chan error, 2)
+	go func() { _, err := l.Empty(first, sink.Partition{Topic: "new"}); ended <- err }()
+	<-listing
+	r := openRange(t, l)
+	if err := r.Append([]*cdc.Record{at(0, 0)}); err != nil {
+		t.Fatal(err)
+	}
+	soon, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	advanced := make(chan error, 1)
+	go func() { advanced <- r.Advance(soon) }()
+	select {
+	case err := <-advanced:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-soon.Done():
+		t.Fatal("a partition that has its offset waits for the list")
+	}
+	brief, cancelBrief := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancelBrief()
+	if _, err := l.Empty(brief, sink.Partition{Topic: "new", Number: 1}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a lease ended: %v", err)
+	}
+	second, endSecond := context.WithCancel(t.Context())
+	go func() { _, err := l.Empty(second, sink.Partition{Topic: "new", Number: 2}); ended <- err }()
+	endFirst()
+	<-listing
+	endSecond()
+	for range 2 {
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	}
+}
+
+// silentBucket is a bucket whose server answers as told, and how long it may be silent.
+func silentBucket(t *testing.T, patience time.Duration, answer http.HandlerFunc) *bucket {
+	t.Helper()
+	server := httptest.NewServer(answer)
+	t.Cleanup(server.Close)
+	t.Cleanup(server.CloseClientConnections)
+	l := newLake(t, "store.url="+server.URL, "s3.bucket.name=b", "aws.access.key.id=a", "aws.secret.access.key=b", "s3.part.retries=0")
+	c := l.config.S3
+	if c.patience != silence {
+		t.Errorf("a server may be silent for %v", c.patience)
+	}
+	c.patience = patience
+	b, err := newS3(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// TestAServerThatFallsSilent within a request or an answer is noticed, or the
+// range would wait for ever and say nothing.
+func TestAServerThatFallsSilent(t *testing.T) {
+	const patience, enough = 200 * time.Millisecond, 3 * time.Second
+	fallSilent := func(r *http.Request) {
+		select {
+		case <-r.Context().Done():
+		case <-time.After(enough): // the end of a connection is not seen behind an unread body
+		}
+	}
+	for name, silent := range map[string]http.HandlerFunc{
+		"within a request": func(w http.ResponseWriter, r *http.Request) { fallSilent(r) },
+		"within an answer": func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			_, _ = io.WriteString(w, `<?xml version="1.0" encoding="UTF-8"?>`+"\n ") // as S3 does while it puts parts together
+			_ = http.NewResponseController(w).Flush()
+			fallSilent(r)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			u := silentBucket(t, patience, func(w http.ResponseWriter, r *http.Request) {
+				switch op := operation(r); {
+				case op == "CreateMultipartUpload":
+					_, _ = io.WriteString(w, `<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>`)
+				case op == "UploadPart" && name != "within a request":
+					_, _ = io.Copy(io.Discard, r.Body)
+					w.Header().Set("ETag", `"e"`)
+				default:
+					silent(w, r)
+				}
+			}).upload("a.parquet")
+			ctx, cancel := context.WithTimeout(t.Context(), enough)
+			defer cancel()
+			err := u.part(ctx, noise(26<<20))
+			if err == nil {
+				err = u.commit(ctx, noise(100), false)
+			}
+			if err == nil || ctx.Err() != nil {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+// TestASlowServerIsWaitedFor as long as it takes or gives something now and then.
+func TestASlowServerIsWaitedFor(t *testing.T) {
+	const patience = 500 * time.Millisecond
+	u := silentBucket(t, patience, func(w http.ResponseWriter, r *http.Request) {
+		buffer := make([]byte, 3<<20)
+		for {
+			if _, err := io.ReadFull(r.Body, buffer); err != nil {
+				break
+			}
+			time.Sleep(patience / 4)
+		}
+		w.Header().Set("ETag", `"e"`)
+	}).upload("a.parquet")
+	began := time.Now()
+	if err := u.commit(t.Context(), noise(48<<20), false); err != nil || time.Since(began) < 2*patience {
+		t.Errorf("%v after %v", err, time.Since(began))
 	}
 }

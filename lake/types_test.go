@@ -1,12 +1,17 @@
 package lake
 
 import (
+	"bytes"
+	"fmt"
 	"math"
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/parquet-go/parquet-go"
 
 	"github.com/weir-cdc/weir/internal/cdc"
 )
@@ -203,5 +208,138 @@ func TestRejectsValues(t *testing.T) {
 				t.Errorf("%d records were taken, want the one before", r.Records())
 			}
 		})
+	}
+}
+
+// encode renders records and closes their files in this goroutine; it returns
+// how many rows are in them.
+func encode(t testing.TB, l *Lake, records ...*cdc.Record) (rows int64) {
+	t.Helper()
+	made, err := l.Open(shopOrders, records[0].Offset, noon, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer made.Discard()
+	if err := made.Append(records); err != nil {
+		t.Error(err)
+		return 0
+	}
+	r := made.(*rendering)
+	for _, file := range r.order[0].files {
+		if err := r.close(file); err != nil {
+			t.Error(err)
+			continue
+		}
+		read, err := parquet.OpenFile(bytes.NewReader(file.out.rest), int64(len(file.out.rest)))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		rows += read.NumRows()
+	}
+	return rows
+}
+
+// anyTypes are fields of every type, with values that make columns of every shape.
+func anyTypes() (fields []cdc.Field, values [][]cdc.Value) {
+	add := func(f cdc.Field, v ...cdc.Value) {
+		f.Name, f.Optional = "c", true
+		fields, values = append(fields, f), append(values, append(v, cdc.Value{}))
+	}
+	loose := cdc.NewSchema("", field("x", cdc.Double), field("y", cdc.Any))
+	at := cdc.List([]cdc.Value{cdc.Float64(1), str("a")})
+	add(cdc.Field{Type: cdc.Any}, cdc.Int(1), cdc.Number([]byte("1.5")), str("x"), cdc.Bool(true), cdc.RawJSON([]byte(`{"a":1}`)), cdc.Bytes([]byte{1}), cdc.Uint(1<<63))
+	add(cdc.Field{Type: cdc.Boolean}, cdc.Bool(true))
+	add(cdc.Field{Type: cdc.Int32}, cdc.Int(1), cdc.Int(1<<40))
+	add(cdc.Field{Type: cdc.Int64}, cdc.Int(1<<60+1), cdc.Uint(1<<63))
+	add(cdc.Field{Type: cdc.Float}, cdc.Float32(1.5))
+	add(cdc.Field{Type: cdc.Double}, cdc.Float64(0.1))
+	add(cdc.Field{Type: cdc.Text}, str("x"))
+	add(cdc.Field{Type: cdc.Binary}, cdc.Bytes([]byte{1}))
+	add(cdc.Field{Type: cdc.Int32, Semantic: cdc.Date}, cdc.Int(1))
+	add(cdc.Field{Type: cdc.Int64, Semantic: cdc.MicroTime}, cdc.Int(1), cdc.Int(-1))
+	add(cdc.Field{Type: cdc.Int32, Semantic: cdc.Time}, cdc.Int(1), cdc.Int(-1))
+	add(cdc.Field{Type: cdc.Int64, Semantic: cdc.Timestamp}, cdc.Int(1))
+	add(cdc.Field{Type: cdc.Int64, Semantic: cdc.NanoTimestamp}, cdc.Int(1))
+	add(cdc.Field{Type: cdc.Text, Semantic: cdc.ZonedTimestamp}, str("2020-01-01T00:00:00Z"))
+	add(dec("c", 6, 2), cdc.SmallDecimal(125))
+	add(dec("c", 30, 10), cdc.SmallDecimal(125))
+	add(dec("c", 65, 30), cdc.SmallDecimal(125))
+	add(cdc.Field{Type: cdc.Struct, Struct: loose}, at)
+	add(cdc.Field{Type: cdc.Array, Element: &cdc.Field{Type: cdc.Int32}}, cdc.List([]cdc.Value{cdc.Int(1)}), cdc.List(nil))
+	add(cdc.Field{Type: cdc.Array, Element: &cdc.Field{Type: cdc.Struct, Struct: loose}}, cdc.List([]cdc.Value{at}))
+	return fields, values
+}
+
+// TestAnyTwoTypesOfAColumn in one range are two rows: also a null without a type
+// beside a struct or an array, as it comes where a topic's records no longer
+// have a schema.
+func TestAnyTwoTypesOfAColumn(t *testing.T) {
+	fields, values := anyTypes()
+	for _, compatibility := range []string{"BACKWARD", "NONE"} {
+		l := newLake(t, "schema.compatibility="+compatibility)
+		for i := range fields {
+			for j := range fields {
+				one, two := schema("", fields[i], field("h", cdc.Any)), schema("", field("id", cdc.Int32), fields[j])
+				for _, v := range values[i] {
+					for _, w := range values[j] {
+						t.Run(fmt.Sprintf("%v %v %v, then %v %v %v", fields[i].Type, fields[i].Semantic, v.Kind(), fields[j].Type, fields[j].Semantic, w.Kind()), func(t *testing.T) {
+							if n := encode(t, l, recordAt(0, rowOf(one, v, cdc.Value{})), recordAt(1, rowOf(two, cdc.Int(1), w))); n != 2 {
+								t.Errorf("%d rows", n)
+							}
+						})
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestWholeNumbersStayExact, whatever lies beside them in their column: an INT64
+// is no DOUBLE, though other fields of its rows, or other rows, have no type.
+func TestWholeNumbersStayExact(t *testing.T) {
+	const id = int64(1)<<60 + 1
+	beside := func(f cdc.Field) *cdc.Schema { return schema("t", f, field("h", cdc.Any)) }
+	typed := rowOf(beside(field("n", cdc.Int64)), cdc.Int(id), cdc.Value{})
+	for name, other := range map[string]*cdc.Row{
+		"a typed double":               rowOf(beside(field("n", cdc.Double)), cdc.Float64(1.5), cdc.Value{}),
+		"a number without a type":      rowOf(schema("", field("n", cdc.Any)), cdc.Number([]byte("1.5"))),
+		"a double without a type":      rowOf(schema("", field("n", cdc.Any)), cdc.Float64(1.5)),
+		"an integer that is too large": rowOf(schema("t", field("n", cdc.Int32)), cdc.Int(id)),
+	} {
+		for _, order := range []string{"before", "after"} {
+			t.Run(name+" "+order, func(t *testing.T) {
+				rows := []*cdc.Row{typed, other}
+				if order == "before" {
+					slices.Reverse(rows)
+				}
+				l := newLake(t, "add.columns=none")
+				render(t, l, 0, 2, recordAt(0, rows[0]), recordAt(1, rows[1]))
+				found := false
+				for _, file := range filesOf(t, l) {
+					for _, v := range values(readFile(t, l, file), "n") {
+						found = found || fmt.Sprint(v) == strconv.FormatInt(id, 10) || v == float64(id) && readFile(t, l, file).Types["n"] == "int64"
+					}
+				}
+				if !found {
+					t.Errorf("no file has %d", id)
+				}
+			})
+		}
+	}
+}
+
+// TestATypedIntegerNeedsNoFurtherFile where the column holds those without a type.
+func TestATypedIntegerNeedsNoFurtherFile(t *testing.T) {
+	r := openRange(t, newLake(t))
+	loose, typed := schema("", field("n", cdc.Any), field("pad", cdc.Any)), schema("t", field("n", cdc.Int64))
+	long := str(strings.Repeat("x", sampleBytes))
+	records := []*cdc.Record{recordAt(0, rowOf(loose, cdc.Int(1), long)), recordAt(1, rowOf(typed, cdc.Int(1<<60+1))), recordAt(2, rowOf(loose, cdc.Int(1<<60+1), cdc.Value{}))}
+	records[0].RawValue = long.Bytes()
+	if err := r.Append(records); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(r.order[0].files); n != 1 {
+		t.Errorf("%d files", n)
 	}
 }

@@ -13,7 +13,7 @@ import (
 
 // formatVersion is part of the layout: it changes when a new Weir would spread
 // the same records over other files or columns.
-const formatVersion = 1
+const formatVersion = 2
 
 const (
 	// atOnce keeps one column's values, 24 bytes each, in the first-level cache.
@@ -35,6 +35,7 @@ type entry struct {
 	values  []cdc.Value // of the row type's columns
 	op      cdc.Op
 	deleted bool
+	size    uint32 // of the record in Kafka
 	version uint64
 	millis  int64 // of the change, since the epoch
 	offset  int64
@@ -108,7 +109,7 @@ func (w *writer) plan(t *rowType) []step {
 	if t != nil {
 		for at := range t.columns {
 			c := &t.columns[at]
-			if i, ok := w.columns.index[c.field.Name]; ok && !w.columns.reserved[c.field.Name] {
+			if i, ok := w.columns.index[c.field.Name]; ok && !w.columns.reserved[c.field.Name] && c.fills(w.columns.shapes[i]) {
 				p[i] = step{at, newConversion(c, w.columns.shapes[i], w.first[i])}
 			}
 		}
