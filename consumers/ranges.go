@@ -245,10 +245,18 @@ func (f *rangeFlow) work(ctx context.Context, b *batch) error {
 	if err := f.sendLetters(ctx); err != nil {
 		return err
 	}
-	if f.mark.pending == 0 && (b.stuck != nil || len(b.raws) == 0 || f.current != nil && f.current.Due(f.w.runner.now())) {
+	now := f.w.runner.now()
+	if f.mark.pending == 0 && (b.stuck != nil || len(b.raws) == 0 || f.lags(now) || f.current != nil && f.current.Due(now)) {
 		return f.finish(ctx, f.next, f.nextEpoch)
 	}
 	return nil
+}
+
+// lags reports whether the offset has stayed long enough behind records that
+// need no file: dropped, rejected, or transaction markers. A busy partition may
+// have no others, and is never idle.
+func (f *rangeFlow) lags(now time.Time) bool {
+	return (f.current == nil || !f.current.Files()) && now.Sub(f.committed) >= f.w.runner.config.CommitEvery
 }
 
 // takePending gives the pending range its records, finishes it once fetching
@@ -448,7 +456,7 @@ func (f *rangeFlow) idle(ctx context.Context) error {
 		if f.w.pausedUntil() == nil && !f.current.Due(now) {
 			return nil
 		}
-	case now.Sub(f.committed) < f.w.runner.config.CommitEvery:
+	case !f.lags(now):
 		return nil
 	}
 	return f.finish(ctx, f.next, f.nextEpoch)

@@ -667,3 +667,40 @@ func TestACompactedRangeOnKafka(t *testing.T) {
 		t.Errorf("offsets %v", all)
 	}
 }
+
+// dropped keeps nothing.
+type dropped struct{}
+
+func (dropped) Apply(context.Context, []*cdc.Record) ([]*cdc.Record, error) { return nil, nil }
+
+// trickle produces into partition 0 without a pause of idleAfter, for a while.
+func trickle(t testing.TB, cl *kgo.Client, d time.Duration) (n int) {
+	for began := time.Now(); time.Since(began) < d; n++ {
+		produce(t, cl, flat("t", 0, n, n))
+		time.Sleep(20 * time.Millisecond)
+	}
+	return n
+}
+
+// TestOffsetsOfDroppedRecordsMoveOn: of a busy partition nothing is kept, and its
+// offset must not stay until retention comes to it.
+func TestOffsetsOfDroppedRecordsMoveOn(t *testing.T) {
+	for name, none := range map[string]func(r *Runner, s *shelf){
+		"filtered": func(r *Runner, _ *shelf) { r.chain = func() (Chain, error) { return dropped{}, nil } },
+		"rejected": func(_ *Runner, s *shelf) { s.reject = func(*cdc.Record) error { return errors.New("no") } },
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, addr := fake(t, "t")
+			cl := connect(t, addr)
+			s := newShelf(100)
+			r := ranges(t, addr, s, RangeConfig{}, "errors.tolerance=all", "offset.flush.interval.ms=100")
+			none(r, s)
+			start(t, r)
+			caughtUp(t, r, 3)
+			n := trickle(t, cl, 2*time.Second)
+			if task := r.Status().Tasks[0]; task.Committed < int64(n)/2 {
+				t.Errorf("of %d records %d are committed; %s, %v", n, task.Committed, task.State, task.Problem)
+			}
+		})
+	}
+}
