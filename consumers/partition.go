@@ -31,9 +31,10 @@ type flow interface {
 	// idle is called when there was nothing to take for a while (idleAfter), and
 	// before the worker waits for a person.
 	idle(ctx context.Context) error
-	// stop ends the work. ctx is the time that is left for commits of what is
-	// durable; it is over already where the lease was lost. The lease closes
-	// after stop has returned.
+	// stop ends the work, and lets go of what it holds. ctx is the time that is left
+	// for commits of what is durable; it is over already where the lease was lost.
+	// The lease closes after stop has returned; of a partition that failed it may
+	// live on for long.
 	stop(ctx context.Context)
 }
 
@@ -113,10 +114,12 @@ func (w *worker) run() {
 	case errors.As(err, &stopped):
 		w.log.Error("the partition stops", zap.Error(stopped))
 		w.fail(stopped)
+		w.finish() // it may be long until a person acts: others need the memory
 		select {
 		case <-w.ctx.Done():
 		case <-w.draining:
 		}
+		return
 	default: // of a commit: the client is burnt and will be replaced
 		w.log.Warn("working on the partition", zap.Error(err))
 	}

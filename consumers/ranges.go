@@ -408,7 +408,7 @@ func redoneLabel(redone bool) string {
 // the next one finds the committed state and reads the records again.
 func (f *rangeFlow) attempt(call func(context.Context) error) func(context.Context) error {
 	return func(ctx context.Context) error {
-		err := call(ctx)
+		err := call(sink.WithWaits(ctx, f.w.waitsFor))
 		if errors.Is(err, sink.ErrRenderAgain) {
 			return f.w.lease.gate.fail(err)
 		}

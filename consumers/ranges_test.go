@@ -704,3 +704,30 @@ func TestOffsetsOfDroppedRecordsMoveOn(t *testing.T) {
 		})
 	}
 }
+
+// TestAFailedPartitionHoldsNoRange: it may wait for a person for days, and what its
+// open range holds is the memory of others.
+func TestAFailedPartitionHoldsNoRange(t *testing.T) {
+	_, addr := fake(t, "t")
+	fill(t, connect(t, addr), 3)
+	s := newShelf(100)
+	s.due = func() bool { return false }
+	r := ranges(t, addr, s, RangeConfig{})
+	start(t, r)
+	eventually(t, func() error {
+		if !slices.Contains(s.seen(), "open 0") {
+			return errors.New("nothing was taken")
+		}
+		return nil
+	})
+	r.mu.Lock()
+	w := r.life.worker("t", 0)
+	r.mu.Unlock()
+	w.halt(&sink.Stopped{Reason: errors.New("a person has to act")})
+	eventually(t, func() error {
+		if task := r.Status().Tasks[0]; task.State != admin.Failed || !slices.Contains(s.seen(), "discard 0") {
+			return fmt.Errorf("%s, %q", task.State, s.seen())
+		}
+		return nil
+	})
+}

@@ -2,22 +2,35 @@ package lake
 
 import (
 	"context"
+	"fmt"
 	"sync"
+	"time"
+
+	"github.com/weir-cdc/weir/internal/sink"
 )
 
 // budget bounds what all open ranges hold in memory together. When they hold
 // more, the largest are told to end, and the others wait before they take more.
+//
+// A range may not come to its end: its partition waits for a person, or for a
+// server that is down. The others go on all the same, with smaller files: after
+// patience such a range is not counted on, and who waits that long ends itself.
 type budget struct {
-	limit int
+	limit    int
+	patience time.Duration
 
 	mu      sync.Mutex
 	total   int
 	holders map[*rendering]int
-	changed chan struct{} // closed, and replaced, whenever total falls
+	told    map[*rendering]time.Time // when they were told to end
+	changed chan struct{}            // closed, and replaced, whenever total falls
 }
 
+// patience is about how long a range takes to end.
+const patience = 5 * time.Second
+
 func newBudget(limit int) *budget {
-	return &budget{limit: limit, holders: map[*rendering]int{}, changed: make(chan struct{})}
+	return &budget{limit: limit, patience: patience, holders: map[*rendering]int{}, told: map[*rendering]time.Time{}, changed: make(chan struct{})}
 }
 
 // hold says that r now holds n bytes.
@@ -34,6 +47,7 @@ func (b *budget) release(r *rendering) {
 	defer b.mu.Unlock()
 	b.set(r, 0)
 	delete(b.holders, r)
+	delete(b.told, r)
 }
 
 func (b *budget) set(r *rendering, n int) {
@@ -51,7 +65,7 @@ func (b *budget) set(r *rendering, n int) {
 func (b *budget) choose() {
 	excess := b.total - b.limit
 	for r, n := range b.holders {
-		if r.forced.Load() {
+		if r.forced.Load() && time.Since(b.told[r]) < b.patience {
 			excess -= n
 		}
 	}
@@ -65,26 +79,65 @@ func (b *budget) choose() {
 		if largest == nil || b.holders[largest] == 0 {
 			return
 		}
-		largest.forced.Store(true)
+		b.end(largest)
 		excess -= b.holders[largest]
+	}
+}
+
+// end tells r to end; the lock is held.
+func (b *budget) end(r *rendering) {
+	if !r.forced.Swap(true) {
+		b.told[r] = time.Now()
 	}
 }
 
 // wait returns once there is room for r to take more, or r itself is to end.
 func (b *budget) wait(ctx context.Context, r *rendering) error {
+	began := time.Now()
 	for {
-		b.mu.Lock()
-		b.choose()
-		free := b.total <= b.limit || r.redo || r.forced.Load()
-		changed := b.changed
-		b.mu.Unlock()
-		if free {
+		changed := b.room(r, time.Since(began) >= b.patience)
+		if changed == nil {
 			return nil
 		}
 		select {
 		case <-changed:
+		case <-time.After(b.patience / 5):
+			sink.Waits(ctx, b.reason())
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
+}
+
+// room returns nil if r may take more, else what is closed when that may have
+// changed. One that has waited long is told to end.
+func (b *budget) room(r *rendering, long bool) <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.choose()
+	if b.total <= b.limit || r.redo || r.forced.Load() {
+		return nil
+	}
+	if long {
+		b.end(r)
+		return nil
+	}
+	return b.changed
+}
+
+// reason is what a range waits for.
+func (b *budget) reason() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var largest *rendering
+	for r, n := range b.holders {
+		if largest == nil || n > b.holders[largest] {
+			largest = r
+		}
+	}
+	if largest == nil {
+		return "waiting for memory"
+	}
+	return fmt.Sprintf("waiting for memory: open files hold %d bytes, max.buffered.bytes is %d, and %s-%d has most, %d",
+		b.total, b.limit, largest.part.Topic, largest.part.Number, b.holders[largest])
 }
