@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -65,9 +66,10 @@ type worker struct {
 	decoder *decoder
 	chain   Chain
 	log     *zap.Logger
-	batch   batch // the one at hand
-	past    batch // an empty one, that moves past a record
-	expect  int64 // offsets below have been taken
+	batch   batch                        // the one at hand
+	past    batch                        // an empty one, that moves past a record
+	expect  int64                        // offsets below have been taken
+	gap     atomic.Pointer[sink.Stopped] // what is behind those that were fetched is gone
 
 	ctx      context.Context         // of the lease
 	cancel   context.CancelCauseFunc // ends it
@@ -170,11 +172,27 @@ func (w *worker) step(ctx context.Context) error {
 	}
 	err := w.collect(ctx)
 	if errors.Is(err, errIdle) {
+		if gap := w.gap.Load(); gap != nil {
+			return w.atGap(ctx, gap)
+		}
 		return w.flow.idle(ctx)
 	} else if err != nil {
 		return err
 	}
 	return w.handle(ctx)
+}
+
+// lossy is a flow that may go on behind records that were removed before they
+// were read. All before them were taken when it is asked to.
+type lossy interface {
+	atGap(ctx context.Context, gap *sink.Stopped) error
+}
+
+func (w *worker) atGap(ctx context.Context, gap *sink.Stopped) error {
+	if f, ok := w.flow.(lossy); ok {
+		return f.atGap(ctx, gap)
+	}
+	return gap
 }
 
 // collect waits for records and makes them the batch at hand: up to the limits,

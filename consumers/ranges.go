@@ -206,6 +206,39 @@ func (f *rangeFlow) checkLoss(ctx context.Context) error {
 	return err
 }
 
+// errBehindGap burns a client; the next one begins to read behind the gap.
+var errBehindGap = errors.New("records were removed before they were read; going on behind them, as lost.records says")
+
+// atGap makes final what was read, which Kafka may not have any more either, and
+// goes on behind the gap if that is allowed. A log that was cut off is no gap:
+// other records may come where it ended.
+func (f *rangeFlow) atGap(ctx context.Context, gap *sink.Stopped) error {
+	var begins int64
+	err := f.w.retry(ctx, "asking where the log begins", func(ctx context.Context) (err error) {
+		begins, err = logStart(ctx, f.w.lease)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if begins <= f.next || f.mark.pending > 0 && !f.goOn {
+		return gap
+	}
+	end, epoch := f.next, f.nextEpoch
+	if f.mark.pending > 0 {
+		end, epoch = f.mark.pending, -1
+	}
+	if f.mark.pending <= begins {
+		if err := f.finish(ctx, end, epoch); err != nil {
+			return err
+		}
+	}
+	if !f.goOn {
+		return gap
+	}
+	return f.w.lease.gate.fail(errBehindGap)
+}
+
 // take works on a batch: up to the end of the pending range, if there is one,
 // and then range after range.
 func (f *rangeFlow) take(ctx context.Context, b *batch) error {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -730,4 +731,58 @@ func TestAFailedPartitionHoldsNoRange(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// blockFetches lets brokers answer no fetch as long as blocked is set.
+func blockFetches(c *kfake.Cluster, blocked *atomic.Bool) {
+	c.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		if blocked.Load() {
+			return nil, errors.New("blocked"), true
+		}
+		return nil, nil, false
+	})
+}
+
+// TestLostRecordsWhileRunning are handled as those of a start, and what was read
+// before them, which Kafka does not have any more either, is in files.
+func TestLostRecordsWhileRunning(t *testing.T) {
+	for name, goOn := range map[string]bool{"stop": false, "continue": true} {
+		t.Run(name, func(t *testing.T) {
+			c, addr := fake(t, "t")
+			cl := connect(t, addr)
+			var blocked atomic.Bool
+			blockFetches(c, &blocked)
+			fill(t, cl, 3)
+			s := newShelf(1000)
+			s.due = func() bool { return false }
+			r := ranges(t, addr, s, RangeConfig{Continue: goOn})
+			start(t, r)
+			eventually(t, func() error {
+				if !slices.Contains(s.seen(), "open 0") || r.Status().Tasks[0].End != 3 {
+					return errors.New("nothing was taken")
+				}
+				return nil
+			})
+			blocked.Store(true)
+			time.Sleep(300 * time.Millisecond) // a fetch that waits in the broker is over
+			fill(t, cl, 10)
+			var gone kadm.Offsets
+			gone.AddOffset("t", 0, 8, -1)
+			if _, err := kadm.NewClient(cl).DeleteRecords(context.Background(), gone); err != nil {
+				t.Fatal(err)
+			}
+			blocked.Store(false)
+			eventually(t, func() error {
+				st := r.Status()
+				if goOn && slices.Contains(s.seen(), "open 8") || !goOn && len(st.Tasks) == 3 && st.Tasks[0].State == admin.Failed {
+					return nil
+				}
+				return errors.New(describe(r))
+			})
+			if got := s.offsets(0); !slices.Equal(got, upTo(3)) {
+				t.Errorf("%v is in files; 0 to 2 were read before anything was removed", got)
+			}
+		})
+	}
 }
