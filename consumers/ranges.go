@@ -97,6 +97,9 @@ type rangeFlow struct {
 	current   sink.Range // nil: none is open
 	letters   []failure  // to be written before a commit moves past them
 	committed time.Time
+	opened    time.Time     // when the range at hand began
+	eldest    int64         // the time, in ms, of its first record
+	kept      time.Duration // see horizon.kept
 	probed    time.Time
 	intend    func(ctx context.Context, end int64) error
 }
@@ -114,6 +117,10 @@ func newRangeFlow(w *worker, writer sink.RangeWriter, c *RangeConfig) *rangeFlow
 func (f *rangeFlow) open(ctx context.Context) error {
 	f.discard() // of an attempt before
 	l := f.w.lease
+	var err error
+	if f.kept, err = f.w.runner.horizon.kept(ctx, l); err != nil {
+		return err
+	}
 	had := l.Committed()
 	f.base, f.baseEpoch, f.next, f.nextEpoch = had.Offset, had.LeaderEpoch, l.Start(), -1
 	if had.Offset < 0 {
@@ -279,7 +286,8 @@ func (f *rangeFlow) work(ctx context.Context, b *batch) error {
 		return err
 	}
 	now := f.w.runner.now()
-	if f.mark.pending == 0 && (b.stuck != nil || len(b.raws) == 0 || f.lags(now) || f.current != nil && f.current.Due(now)) {
+	due := f.current != nil && f.current.Due(now) || f.old(now) && !awaitsTombstone(b.records)
+	if f.mark.pending == 0 && (due || b.stuck != nil || len(b.raws) == 0 || f.lags(now)) {
 		return f.finish(ctx, f.next, f.nextEpoch)
 	}
 	return nil
@@ -332,7 +340,7 @@ func (f *rangeFlow) begin(instant time.Time, redo bool) error {
 	if err != nil {
 		return &sink.Stopped{Reason: fmt.Errorf("beginning a range at offset %d: %w", f.base, err)}
 	}
-	f.current, f.mark.instant = r, instant
+	f.current, f.mark.instant, f.opened, f.eldest = r, instant, f.w.runner.now(), 0
 	return nil
 }
 
@@ -345,6 +353,9 @@ func (f *rangeFlow) add(ctx context.Context, b *batch, records []*cdc.Record) er
 			}
 		}
 		f.w.holdsSince(records[0].Timestamp)
+		if f.eldest == 0 {
+			f.eldest = records[0].Timestamp
+		}
 		err := f.current.Append(records)
 		var rejected *sink.Rejected
 		switch {
@@ -486,7 +497,7 @@ func (f *rangeFlow) idle(ctx context.Context) error {
 		f.probed = now
 		return f.look(ctx)
 	case f.current != nil && f.current.Files():
-		if f.w.pausedUntil() == nil && !f.current.Due(now) {
+		if f.w.pausedUntil() == nil && !f.current.Due(now) && !f.waned(now) {
 			return nil
 		}
 	case !f.lags(now):

@@ -786,3 +786,29 @@ func TestLostRecordsWhileRunning(t *testing.T) {
 		})
 	}
 }
+
+// TestARangeEndsBeforeItsTopicForgets: what is read of a quiet partition is in files
+// before retention, or the horizon of tombstones, would have the next start refuse.
+func TestARangeEndsBeforeItsTopicForgets(t *testing.T) {
+	for name, c := range map[string]struct{ topic, properties []string }{
+		"retention":            {topic: []string{"cleanup.policy", "delete", "retention.ms", "2000"}},
+		"deletes":              {topic: []string{"cleanup.policy", "compact", "delete.retention.ms", "2000"}},
+		"a horizon of its own": {properties: []string{"tombstone.horizon.ms=2000"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, addr := fake(t)
+			createTopic(t, addr, "t", 3, c.topic...)
+			fill(t, connect(t, addr), 3)
+			s := newShelf(1000)
+			s.due = func() bool { return false } // flush.size is far away, and there is no interval
+			start(t, ranges(t, addr, s, RangeConfig{}, c.properties...))
+			deadline := time.Now().Add(5 * time.Second)
+			for !slices.Equal(s.offsets(0), upTo(3)) {
+				if time.Now().After(deadline) {
+					t.Fatalf("%v is in files", s.offsets(0))
+				}
+				time.Sleep(20 * time.Millisecond)
+			}
+		})
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,6 +26,7 @@ const (
 	cleanupPolicy   = "cleanup.policy"
 	compactionLag   = "min.compaction.lag.ms"
 	deleteRetention = "delete.retention.ms"
+	recordRetention = "retention.ms"
 )
 
 // Topic is a topic as it should be.
@@ -184,10 +186,11 @@ func AlterTopic(ctx context.Context, cl *kgo.Client, topic string, configs map[s
 	return nil
 }
 
-// Retention is how long a topic keeps deletes.
+// Retention is how long a topic keeps deletes, and records at all.
 type Retention struct {
 	Compacted bool
 	Deletes   time.Duration // delete.retention.ms, where Compacted
+	Records   time.Duration // retention.ms, where old records are removed; 0: for ever
 }
 
 // TopicRetention reads a topic's cleanup policy.
@@ -204,8 +207,13 @@ func TopicRetention(ctx context.Context, cl *kgo.Client, topic string) (Retentio
 	if err != nil {
 		return Retention{}, fmt.Errorf("reading %s of topic %s: %w", deleteRetention, topic, err)
 	}
-	return Retention{
-		Compacted: slices.Contains(strings.Split(has[cleanupPolicy], ","), "compact"),
+	policies := strings.Split(has[cleanupPolicy], ",")
+	r := Retention{
+		Compacted: slices.Contains(policies, "compact"),
 		Deletes:   time.Duration(ms) * time.Millisecond,
-	}, nil
+	}
+	if records, err := strconv.ParseInt(has[recordRetention], 10, 64); err == nil && records > 0 && slices.Contains(policies, "delete") {
+		r.Records = time.Duration(min(records, math.MaxInt64/int64(time.Millisecond))) * time.Millisecond
+	}
+	return r, nil
 }
