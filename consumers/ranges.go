@@ -346,17 +346,17 @@ func (f *rangeFlow) begin(instant time.Time, redo bool) error {
 
 // add appends records to the range at hand.
 func (f *rangeFlow) add(ctx context.Context, b *batch, records []*cdc.Record) error {
-	for len(records) > 0 {
+	for from := 0; from < len(records); {
 		if f.current == nil { // it was ended before a record that nobody can write
-			if _, err := f.fitting(records); err != nil {
+			if _, err := f.fitting(records[from:]); err != nil {
 				return err
 			}
 		}
-		f.w.holdsSince(records[0].Timestamp)
+		f.w.holdsSince(records[from].Timestamp)
 		if f.eldest == 0 {
-			f.eldest = records[0].Timestamp
+			f.eldest = records[from].Timestamp
 		}
-		err := f.current.Append(records)
+		err := f.current.Append(records[from:])
 		var rejected *sink.Rejected
 		switch {
 		case err == nil:
@@ -364,11 +364,11 @@ func (f *rangeFlow) add(ctx context.Context, b *batch, records []*cdc.Record) er
 		case !errors.As(err, &rejected) || len(rejected.Items) == 0:
 			return &sink.Stopped{Reason: fmt.Errorf("rendering offsets from %d on: %w", f.base, err), Advice: "restart; if it happens again, it is a defect"}
 		}
-		n := rejected.Items[0].Index
+		n := from + rejected.Items[0].Index
 		if err := f.refuse(ctx, b, records, n, rejected.Items[0].Reason); err != nil {
 			return err
 		}
-		records = records[n+1:]
+		from = n + 1
 	}
 	return nil
 }

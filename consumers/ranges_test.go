@@ -812,3 +812,66 @@ func TestARangeEndsBeforeItsTopicForgets(t *testing.T) {
 		})
 	}
 }
+
+// trebled makes three records of each.
+type trebled struct{ out []*cdc.Record }
+
+func (d *trebled) Apply(_ context.Context, records []*cdc.Record) ([]*cdc.Record, error) {
+	d.out = d.out[:0]
+	for _, r := range records {
+		for _, route := range []string{"a", "b", "c"} {
+			one := *r
+			one.Route = route
+			d.out = append(d.out, &one)
+		}
+	}
+	return d.out, nil
+}
+
+// TestRecordsOfOneOffsetShareARangeWhenTwoAreRefused: a person skips one, and the
+// sink is restarted at the other.
+func TestRecordsOfOneOffsetShareARangeWhenTwoAreRefused(t *testing.T) {
+	_, addr := fake(t, "t")
+	fill(t, connect(t, addr), 4)
+	s := newShelf(1000)
+	s.reject = func(r *cdc.Record) error {
+		if r.Offset == 2 && r.Route != "a" {
+			return fmt.Errorf("no %s", r.Route)
+		}
+		return nil
+	}
+	more := func() *Runner {
+		r := ranges(t, addr, s, RangeConfig{})
+		r.chain = func() (Chain, error) { return &trebled{}, nil }
+		return r
+	}
+	stuck := func(r *Runner, route string) {
+		t.Helper()
+		eventually(t, func() error {
+			if st := r.Status(); len(st.Tasks) != 3 || st.Tasks[0].State != admin.Failed || !strings.Contains(st.Tasks[0].Problem.Text, "no "+route) {
+				return errors.New("want partition 0 stuck at " + route + ": " + describe(r))
+			}
+			return nil
+		})
+	}
+	skip := func(r *Runner, route string) {
+		t.Helper()
+		stuck(r, route)
+		if err := r.Skip(context.Background(), admin.Record{Topic: "t", Partition: 0, Offset: 2}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := more()
+	stop := start(t, r)
+	skip(r, "b")
+	stuck(r, "c")
+	stop()
+	r = more()
+	start(t, r)
+	skip(r, "b")
+	skip(r, "c")
+	caughtUp(t, r, 3)
+	if got := s.offsets(0); !slices.Equal(got, []int64{0, 0, 0, 1, 1, 1, 2, 3, 3, 3}) {
+		t.Errorf("%v is in files", s.files)
+	}
+}
