@@ -306,6 +306,11 @@ func (w *worker) blocked(ctx context.Context, first *kgo.Record, err error) (han
 	return true, w.handle(ctx)
 }
 
+// settleAfter is how long a schema may be on its way before what came in front of
+// its record is not held back for it. It comes in the same transaction of the
+// capture, and a range of a lake that ended at every new one would be many files.
+const settleAfter = 3 * time.Second
+
 // awaitSchema waits until the schema that the record names has arrived, or a
 // person has the record skipped. What came before it becomes durable meanwhile.
 func (w *worker) awaitSchema(ctx context.Context, raw *kgo.Record, missing *missingSchema) error {
@@ -316,8 +321,13 @@ func (w *worker) awaitSchema(ctx context.Context, raw *kgo.Record, missing *miss
 	go func() { arrived <- w.decoder.await(waiting, missing) }()
 	idle := time.NewTicker(idleAfter)
 	defer idle.Stop()
-	for {
-		if err := w.flow.idle(ctx); err != nil {
+	for began, settled := time.Now(), w.runner.ranges == nil; ; { // what a Writer took is durable
+		wait := w.flow.idle
+		if !settled && time.Since(began) >= settleAfter {
+			settled = true
+			wait = func(ctx context.Context) error { return w.settle(ctx, raw.Offset) }
+		}
+		if err := wait(ctx); err != nil {
 			return err
 		}
 		w.waitsAt(raw, missing) // what the flow waited for is over
@@ -336,6 +346,13 @@ func (w *worker) awaitSchema(ctx context.Context, raw *kgo.Record, missing *miss
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// settle makes durable what came before an offset.
+func (w *worker) settle(ctx context.Context, offset int64) error {
+	w.past.reset()
+	w.past.skipped, w.past.end, w.past.epoch = 0, offset, -1
+	return w.flow.take(ctx, &w.past)
 }
 
 // awaitSkip fails the partition at a record whose version is of another domain,

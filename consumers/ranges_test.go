@@ -875,3 +875,28 @@ func TestRecordsOfOneOffsetShareARangeWhenTwoAreRefused(t *testing.T) {
 		t.Errorf("%v is in files", s.files)
 	}
 }
+
+// TestWhatComesBeforeAMissingSchemaIsWritten, though the range is not due.
+func TestWhatComesBeforeAMissingSchemaIsWritten(t *testing.T) {
+	_, addr := fake(t, "t")
+	cl := connect(t, addr)
+	fill(t, cl, 3)
+	unknown := flat("t", 0, 3, 3)
+	unknown.Headers = []kgo.RecordHeader{{Key: cdc.HeaderSchema, Value: []byte("0123456789abcdef")}}
+	produce(t, cl, unknown)
+	s := newShelf(1000)
+	s.due = func() bool { return false }
+	r := ranges(t, addr, s, RangeConfig{})
+	start(t, r)
+	time.Sleep(settleAfter / 3)
+	if got := s.offsets(0); len(got) > 0 {
+		t.Errorf("%v is in files though the schema may be on its way", got)
+	}
+	deadline := time.Now().Add(4 * settleAfter)
+	for !slices.Equal(s.offsets(0), upTo(3)) || r.Status().Tasks[0].Committed != 3 || r.Status().Tasks[0].Problem == nil {
+		if time.Now().After(deadline) {
+			t.Fatalf("%v is in files: %s", s.offsets(0), describe(r))
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
