@@ -181,9 +181,16 @@ func (f *rangeFlow) first(ctx context.Context) error {
 }
 
 // again begins to render the pending range once more. Records of it may have
-// been removed from the log since: files that were finished have them.
+// been removed from the log since: files that were finished have them, but which
+// were is not known.
 func (f *rangeFlow) again(ctx context.Context) error {
 	f.w.log.Info("rendering a range again that was not finished", zap.Int64("from", f.base), zap.Int64("to", f.mark.pending))
+	if f.next > f.base && !f.goOn {
+		return &sink.Stopped{
+			Reason: fmt.Errorf("records from %d on were removed before the range from %d to %d was finished, whose files may be there or not", f.base, f.base, f.mark.pending),
+			Advice: "accept the gap with lost.records=continue: files that exist are kept, what was in no file is lost; else begin anew with another group.id and another topics.dir or bucket",
+		}
+	}
 	if f.next > f.base {
 		f.w.log.Warn("records of an unfinished range were removed from the log; files that exist are kept, what was in no file is lost",
 			zap.Int64("from", f.base), zap.Int64("log_begins", f.next), zap.Int64("to", f.mark.pending))

@@ -526,7 +526,7 @@ func TestLostRecords(t *testing.T) {
 		}
 	})
 	t.Run("of a pending range", func(t *testing.T) {
-		s, r := lose(t, pending(7), RangeConfig{})
+		s, r := lose(t, pending(7), RangeConfig{Continue: true})
 		caughtUp(t, r, 3)
 		if got := s.files["t-0@2"]; !slices.Equal(got, []int64{5, 6}) {
 			t.Errorf("the pending range has %v", got)
@@ -535,8 +535,20 @@ func TestLostRecords(t *testing.T) {
 			t.Errorf("%v is in files", got)
 		}
 	})
+	t.Run("stop in a pending range", func(t *testing.T) {
+		s, r := lose(t, pending(7), RangeConfig{})
+		eventually(t, func() error {
+			if st := r.Status(); len(st.Tasks) != 3 || st.Tasks[0].State != admin.Failed || !strings.Contains(st.Tasks[0].Problem.Do, "lost.records=continue") {
+				return errors.New("partition 0 should have failed: " + describe(r))
+			}
+			return nil
+		})
+		if got := s.offsets(0); len(got) > 0 {
+			t.Errorf("%v is in files", got)
+		}
+	})
 	t.Run("of a whole pending range", func(t *testing.T) {
-		s, r := lose(t, pending(5), RangeConfig{})
+		s, r := lose(t, pending(5), RangeConfig{Continue: true})
 		caughtUp(t, r, 3)
 		if got := s.offsets(0); !slices.Equal(got, []int64{5, 6, 7, 8, 9}) {
 			t.Errorf("%v is in files", got)
