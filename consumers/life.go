@@ -193,7 +193,7 @@ func (l *life) fetchError(topic string, number int32, err error) {
 	case w != nil && errors.As(err, &large):
 		w.halt(&sink.Stopped{
 			Reason: fmt.Errorf("a batch at offset %d becomes larger than a batch may be: %w", large.Offset, err),
-			Advice: l.unlessRanges("stop the sink and move its offset past the batch with weirctl reset", adviceNewLake),
+			Advice: l.unlessRanges("stop the sink and move its offset past the batch with weirctl reset", fmt.Sprintf(adviceLarge, large.NextOffset)),
 		})
 	default:
 		l.refused(partition{topic, number}, w, err)

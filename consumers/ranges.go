@@ -154,6 +154,9 @@ func (f *rangeFlow) open(ctx context.Context) error {
 // adviceNewLake is for offsets that prove nothing about the files.
 const adviceNewLake = "set the offset and metadata that were there before, if they are known; else begin anew with another group.id and another topics.dir or bucket: continuing could write records twice or leave some out"
 
+// adviceLarge is for a batch that cannot be read, which a new lake would meet, too.
+const adviceLarge = "remove the records of the partition below offset %d from Kafka (kafka-delete-records) and go on behind them with lost.records=continue: those from the committed offset on are in no file then"
+
 // adviceGap is for records, or deletes, that are no longer in the log.
 const adviceGap = "accept the gap with lost.records=continue (for removed records) or tombstone.horizon.ms=0 (for deletes that may be gone); else begin anew with another group.id and another topics.dir or bucket"
 

@@ -912,3 +912,45 @@ func TestWhatComesBeforeAMissingSchemaIsWritten(t *testing.T) {
 		time.Sleep(20 * time.Millisecond)
 	}
 }
+
+// TestABatchThatIsTooLargeForALake stops it, and a new one would meet it again: the
+// advice is one that helps.
+func TestABatchThatIsTooLargeForALake(t *testing.T) {
+	_, addr := fake(t, "t")
+	cl := connect(t, addr)
+	fill(t, cl, 10)
+	s := newShelf(1000)
+	s.due = func() bool { return false }
+	r := ranges(t, addr, s, RangeConfig{})
+	stop := start(t, r)
+	eventually(t, func() error {
+		if !slices.Contains(s.seen(), "open 0") {
+			return errors.New("nothing was taken")
+		}
+		return nil
+	})
+	r.mu.Lock()
+	l := r.life
+	r.mu.Unlock()
+	l.fetchError("t", 0, &kgo.ErrDecompressTooLarge{Topic: "t", Partition: 0, Offset: 7, NextOffset: 9})
+	eventually(t, func() error {
+		if p := r.Status().Tasks[0].Problem; p == nil || !strings.Contains(p.Do, "below offset 9") || !strings.Contains(p.Do, "lost.records=continue") {
+			return errors.New(describe(r))
+		}
+		return nil
+	})
+	stop()
+	var gone kadm.Offsets
+	gone.AddOffset("t", 0, 9, -1)
+	if _, err := kadm.NewClient(cl).DeleteRecords(context.Background(), gone); err != nil {
+		t.Fatal(err)
+	}
+	s.due = nil
+	start(t, ranges(t, addr, s, RangeConfig{Continue: true}))
+	eventually(t, func() error {
+		if got := s.offsets(0); !slices.Equal(got, []int64{9}) {
+			return fmt.Errorf("%v is in files", got)
+		}
+		return nil
+	})
+}
