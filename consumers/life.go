@@ -186,18 +186,29 @@ func (l *life) fetchError(topic string, number int32, err error) {
 	case errors.Is(err, context.Canceled) || errors.Is(err, kgo.ErrClientClosed):
 	case w != nil && (errors.Is(err, kerr.OffsetOutOfRange) || errors.As(err, &loss)):
 		w.inbox.end()
-		w.halt(&sink.Stopped{
+		l.lost(w, &sink.Stopped{
 			Reason: fmt.Errorf("records were removed, or lost by the brokers, before they were read: %w", err),
 			Advice: l.unlessRanges("rebuild the target from a new snapshot, or accept the loss with weirctl reset", adviceGap),
 		})
 	case w != nil && errors.As(err, &large):
 		w.halt(&sink.Stopped{
 			Reason: fmt.Errorf("a batch at offset %d becomes larger than a batch may be: %w", large.Offset, err),
-			Advice: l.unlessRanges("stop the sink and move its offset past the batch with weirctl reset", adviceNewLake),
+			Advice: l.unlessRanges("stop the sink and move its offset past the batch with weirctl reset", fmt.Sprintf(adviceLarge, large.NextOffset)),
 		})
 	default:
 		l.refused(partition{topic, number}, w, err)
 	}
+}
+
+// lost stops a partition of which unread records are gone. Of ranges it is the
+// flow that does: what was read before them is made final first.
+func (l *life) lost(w *worker, gap *sink.Stopped) {
+	if l.runner.ranges == nil {
+		w.halt(gap)
+		return
+	}
+	w.log.Error("reading the partition", zap.Error(gap))
+	w.gap.Store(gap)
 }
 
 // unlessRanges is one advice for a Writer and another for ranges, whose offsets

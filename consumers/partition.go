@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -31,9 +32,10 @@ type flow interface {
 	// idle is called when there was nothing to take for a while (idleAfter), and
 	// before the worker waits for a person.
 	idle(ctx context.Context) error
-	// stop ends the work. ctx is the time that is left for commits of what is
-	// durable; it is over already where the lease was lost. The lease closes
-	// after stop has returned.
+	// stop ends the work, and lets go of what it holds. ctx is the time that is left
+	// for commits of what is durable; it is over already where the lease was lost.
+	// The lease closes after stop has returned; of a partition that failed it may
+	// live on for long.
 	stop(ctx context.Context)
 }
 
@@ -64,9 +66,10 @@ type worker struct {
 	decoder *decoder
 	chain   Chain
 	log     *zap.Logger
-	batch   batch // the one at hand
-	past    batch // an empty one, that moves past a record
-	expect  int64 // offsets below have been taken
+	batch   batch                        // the one at hand
+	past    batch                        // an empty one, that moves past a record
+	expect  int64                        // offsets below have been taken
+	gap     atomic.Pointer[sink.Stopped] // what is behind those that were fetched is gone
 
 	ctx      context.Context         // of the lease
 	cancel   context.CancelCauseFunc // ends it
@@ -114,10 +117,12 @@ func (w *worker) run() {
 	case errors.As(err, &stopped):
 		w.log.Error("the partition stops", zap.Error(stopped))
 		w.fail(stopped)
+		w.finish() // it may be long until a person acts: others need the memory
 		select {
 		case <-w.ctx.Done():
 		case <-w.draining:
 		}
+		return
 	default: // of a commit: the client is burnt and will be replaced
 		w.log.Warn("working on the partition", zap.Error(err))
 	}
@@ -168,11 +173,27 @@ func (w *worker) step(ctx context.Context) error {
 	}
 	err := w.collect(ctx)
 	if errors.Is(err, errIdle) {
+		if gap := w.gap.Load(); gap != nil {
+			return w.atGap(ctx, gap)
+		}
 		return w.flow.idle(ctx)
 	} else if err != nil {
 		return err
 	}
 	return w.handle(ctx)
+}
+
+// lossy is a flow that may go on behind records that were removed before they
+// were read. All before them were taken when it is asked to.
+type lossy interface {
+	atGap(ctx context.Context, gap *sink.Stopped) error
+}
+
+func (w *worker) atGap(ctx context.Context, gap *sink.Stopped) error {
+	if f, ok := w.flow.(lossy); ok {
+		return f.atGap(ctx, gap)
+	}
+	return gap
 }
 
 // collect waits for records and makes them the batch at hand: up to the limits,
@@ -286,6 +307,11 @@ func (w *worker) blocked(ctx context.Context, first *kgo.Record, err error) (han
 	return true, w.handle(ctx)
 }
 
+// settleAfter is how long a schema may be on its way before what came in front of
+// its record is not held back for it. It comes in the same transaction of the
+// capture, and a range of a lake that ended at every new one would be many files.
+const settleAfter = 3 * time.Second
+
 // awaitSchema waits until the schema that the record names has arrived, or a
 // person has the record skipped. What came before it becomes durable meanwhile.
 func (w *worker) awaitSchema(ctx context.Context, raw *kgo.Record, missing *missingSchema) error {
@@ -296,8 +322,13 @@ func (w *worker) awaitSchema(ctx context.Context, raw *kgo.Record, missing *miss
 	go func() { arrived <- w.decoder.await(waiting, missing) }()
 	idle := time.NewTicker(idleAfter)
 	defer idle.Stop()
-	for {
-		if err := w.flow.idle(ctx); err != nil {
+	for began, settled := time.Now(), w.runner.ranges == nil; ; { // what a Writer took is durable
+		wait := w.flow.idle
+		if !settled && time.Since(began) >= settleAfter {
+			settled = true
+			wait = func(ctx context.Context) error { return w.settle(ctx, raw.Offset) }
+		}
+		if err := wait(ctx); err != nil {
 			return err
 		}
 		w.waitsAt(raw, missing) // what the flow waited for is over
@@ -316,6 +347,13 @@ func (w *worker) awaitSchema(ctx context.Context, raw *kgo.Record, missing *miss
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// settle makes durable what came before an offset.
+func (w *worker) settle(ctx context.Context, offset int64) error {
+	w.past.reset()
+	w.past.skipped, w.past.end, w.past.epoch = 0, offset, -1
+	return w.flow.take(ctx, &w.past)
 }
 
 // awaitSkip fails the partition at a record whose version is of another domain,

@@ -97,6 +97,9 @@ type rangeFlow struct {
 	current   sink.Range // nil: none is open
 	letters   []failure  // to be written before a commit moves past them
 	committed time.Time
+	opened    time.Time     // when the range at hand began
+	eldest    int64         // the time, in ms, of its first record
+	kept      time.Duration // see horizon.kept
 	probed    time.Time
 	intend    func(ctx context.Context, end int64) error
 }
@@ -114,6 +117,10 @@ func newRangeFlow(w *worker, writer sink.RangeWriter, c *RangeConfig) *rangeFlow
 func (f *rangeFlow) open(ctx context.Context) error {
 	f.discard() // of an attempt before
 	l := f.w.lease
+	var err error
+	if f.kept, err = f.w.runner.horizon.kept(ctx, l); err != nil {
+		return err
+	}
 	had := l.Committed()
 	f.base, f.baseEpoch, f.next, f.nextEpoch = had.Offset, had.LeaderEpoch, l.Start(), -1
 	if had.Offset < 0 {
@@ -147,6 +154,9 @@ func (f *rangeFlow) open(ctx context.Context) error {
 // adviceNewLake is for offsets that prove nothing about the files.
 const adviceNewLake = "set the offset and metadata that were there before, if they are known; else begin anew with another group.id and another topics.dir or bucket: continuing could write records twice or leave some out"
 
+// adviceLarge is for a batch that cannot be read, which a new lake would meet, too.
+const adviceLarge = "remove the records of the partition below offset %d from Kafka (kafka-delete-records) and go on behind them with lost.records=continue: those from the committed offset on are in no file then"
+
 // adviceGap is for records, or deletes, that are no longer in the log.
 const adviceGap = "accept the gap with lost.records=continue (for removed records) or tombstone.horizon.ms=0 (for deletes that may be gone); else begin anew with another group.id and another topics.dir or bucket"
 
@@ -174,9 +184,16 @@ func (f *rangeFlow) first(ctx context.Context) error {
 }
 
 // again begins to render the pending range once more. Records of it may have
-// been removed from the log since: files that were finished have them.
+// been removed from the log since: files that were finished have them, but which
+// were is not known.
 func (f *rangeFlow) again(ctx context.Context) error {
 	f.w.log.Info("rendering a range again that was not finished", zap.Int64("from", f.base), zap.Int64("to", f.mark.pending))
+	if f.next > f.base && !f.goOn {
+		return &sink.Stopped{
+			Reason: fmt.Errorf("records from %d on were removed before the range from %d to %d was finished, whose files may be there or not", f.base, f.base, f.mark.pending),
+			Advice: "accept the gap with lost.records=continue: files that exist are kept, what was in no file is lost; else begin anew with another group.id and another topics.dir or bucket",
+		}
+	}
 	if f.next > f.base {
 		f.w.log.Warn("records of an unfinished range were removed from the log; files that exist are kept, what was in no file is lost",
 			zap.Int64("from", f.base), zap.Int64("log_begins", f.next), zap.Int64("to", f.mark.pending))
@@ -204,6 +221,39 @@ func (f *rangeFlow) checkLoss(ctx context.Context) error {
 		return &sink.Stopped{Reason: stopped.Reason, Advice: adviceGap}
 	}
 	return err
+}
+
+// errBehindGap burns a client; the next one begins to read behind the gap.
+var errBehindGap = errors.New("records were removed before they were read; going on behind them, as lost.records says")
+
+// atGap makes final what was read, which Kafka may not have any more either, and
+// goes on behind the gap if that is allowed. A log that was cut off is no gap:
+// other records may come where it ended.
+func (f *rangeFlow) atGap(ctx context.Context, gap *sink.Stopped) error {
+	var begins int64
+	err := f.w.retry(ctx, "asking where the log begins", func(ctx context.Context) (err error) {
+		begins, err = logStart(ctx, f.w.lease)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if begins <= f.next || f.mark.pending > 0 && !f.goOn {
+		return gap
+	}
+	end, epoch := f.next, f.nextEpoch
+	if f.mark.pending > 0 {
+		end, epoch = f.mark.pending, -1
+	}
+	if f.mark.pending <= begins {
+		if err := f.finish(ctx, end, epoch); err != nil {
+			return err
+		}
+	}
+	if !f.goOn {
+		return gap
+	}
+	return f.w.lease.gate.fail(errBehindGap)
 }
 
 // take works on a batch: up to the end of the pending range, if there is one,
@@ -245,10 +295,19 @@ func (f *rangeFlow) work(ctx context.Context, b *batch) error {
 	if err := f.sendLetters(ctx); err != nil {
 		return err
 	}
-	if f.mark.pending == 0 && (b.stuck != nil || len(b.raws) == 0 || f.current != nil && f.current.Due(f.w.runner.now())) {
+	now := f.w.runner.now()
+	due := f.current != nil && f.current.Due(now) || f.old(now) && !awaitsTombstone(b.records)
+	if f.mark.pending == 0 && (due || b.stuck != nil || len(b.raws) == 0 || f.lags(now)) {
 		return f.finish(ctx, f.next, f.nextEpoch)
 	}
 	return nil
+}
+
+// lags reports whether the offset has stayed long enough behind records that
+// need no file: dropped, rejected, or transaction markers. A busy partition may
+// have no others, and is never idle.
+func (f *rangeFlow) lags(now time.Time) bool {
+	return (f.current == nil || !f.current.Files()) && now.Sub(f.committed) >= f.w.runner.config.CommitEvery
 }
 
 // takePending gives the pending range its records, finishes it once fetching
@@ -291,20 +350,23 @@ func (f *rangeFlow) begin(instant time.Time, redo bool) error {
 	if err != nil {
 		return &sink.Stopped{Reason: fmt.Errorf("beginning a range at offset %d: %w", f.base, err)}
 	}
-	f.current, f.mark.instant = r, instant
+	f.current, f.mark.instant, f.opened, f.eldest = r, instant, f.w.runner.now(), 0
 	return nil
 }
 
 // add appends records to the range at hand.
 func (f *rangeFlow) add(ctx context.Context, b *batch, records []*cdc.Record) error {
-	for len(records) > 0 {
+	for from := 0; from < len(records); {
 		if f.current == nil { // it was ended before a record that nobody can write
-			if _, err := f.fitting(records); err != nil {
+			if _, err := f.fitting(records[from:]); err != nil {
 				return err
 			}
 		}
-		f.w.holdsSince(records[0].Timestamp)
-		err := f.current.Append(records)
+		f.w.holdsSince(records[from].Timestamp)
+		if f.eldest == 0 {
+			f.eldest = records[from].Timestamp
+		}
+		err := f.current.Append(records[from:])
 		var rejected *sink.Rejected
 		switch {
 		case err == nil:
@@ -312,11 +374,11 @@ func (f *rangeFlow) add(ctx context.Context, b *batch, records []*cdc.Record) er
 		case !errors.As(err, &rejected) || len(rejected.Items) == 0:
 			return &sink.Stopped{Reason: fmt.Errorf("rendering offsets from %d on: %w", f.base, err), Advice: "restart; if it happens again, it is a defect"}
 		}
-		n := rejected.Items[0].Index
+		n := from + rejected.Items[0].Index
 		if err := f.refuse(ctx, b, records, n, rejected.Items[0].Reason); err != nil {
 			return err
 		}
-		records = records[n+1:]
+		from = n + 1
 	}
 	return nil
 }
@@ -400,7 +462,7 @@ func redoneLabel(redone bool) string {
 // the next one finds the committed state and reads the records again.
 func (f *rangeFlow) attempt(call func(context.Context) error) func(context.Context) error {
 	return func(ctx context.Context) error {
-		err := call(ctx)
+		err := call(sink.WithWaits(ctx, f.w.waitsFor))
 		if errors.Is(err, sink.ErrRenderAgain) {
 			return f.w.lease.gate.fail(err)
 		}
@@ -445,10 +507,10 @@ func (f *rangeFlow) idle(ctx context.Context) error {
 		f.probed = now
 		return f.look(ctx)
 	case f.current != nil && f.current.Files():
-		if f.w.pausedUntil() == nil && !f.current.Due(now) {
+		if f.w.pausedUntil() == nil && !f.current.Due(now) && !f.waned(now) {
 			return nil
 		}
-	case now.Sub(f.committed) < f.w.runner.config.CommitEvery:
+	case !f.lags(now):
 		return nil
 	}
 	return f.finish(ctx, f.next, f.nextEpoch)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -525,7 +526,7 @@ func TestLostRecords(t *testing.T) {
 		}
 	})
 	t.Run("of a pending range", func(t *testing.T) {
-		s, r := lose(t, pending(7), RangeConfig{})
+		s, r := lose(t, pending(7), RangeConfig{Continue: true})
 		caughtUp(t, r, 3)
 		if got := s.files["t-0@2"]; !slices.Equal(got, []int64{5, 6}) {
 			t.Errorf("the pending range has %v", got)
@@ -534,8 +535,20 @@ func TestLostRecords(t *testing.T) {
 			t.Errorf("%v is in files", got)
 		}
 	})
+	t.Run("stop in a pending range", func(t *testing.T) {
+		s, r := lose(t, pending(7), RangeConfig{})
+		eventually(t, func() error {
+			if st := r.Status(); len(st.Tasks) != 3 || st.Tasks[0].State != admin.Failed || !strings.Contains(st.Tasks[0].Problem.Do, "lost.records=continue") {
+				return errors.New("partition 0 should have failed: " + describe(r))
+			}
+			return nil
+		})
+		if got := s.offsets(0); len(got) > 0 {
+			t.Errorf("%v is in files", got)
+		}
+	})
 	t.Run("of a whole pending range", func(t *testing.T) {
-		s, r := lose(t, pending(5), RangeConfig{})
+		s, r := lose(t, pending(5), RangeConfig{Continue: true})
 		caughtUp(t, r, 3)
 		if got := s.offsets(0); !slices.Equal(got, []int64{5, 6, 7, 8, 9}) {
 			t.Errorf("%v is in files", got)
@@ -666,4 +679,278 @@ func TestACompactedRangeOnKafka(t *testing.T) {
 	if all := s.offsets(0); all[5] < 6 {
 		t.Errorf("offsets %v", all)
 	}
+}
+
+// dropped keeps nothing.
+type dropped struct{}
+
+func (dropped) Apply(context.Context, []*cdc.Record) ([]*cdc.Record, error) { return nil, nil }
+
+// trickle produces into partition 0 without a pause of idleAfter, for a while.
+func trickle(t testing.TB, cl *kgo.Client, d time.Duration) (n int) {
+	for began := time.Now(); time.Since(began) < d; n++ {
+		produce(t, cl, flat("t", 0, n, n))
+		time.Sleep(20 * time.Millisecond)
+	}
+	return n
+}
+
+// TestOffsetsOfDroppedRecordsMoveOn: of a busy partition nothing is kept, and its
+// offset must not stay until retention comes to it.
+func TestOffsetsOfDroppedRecordsMoveOn(t *testing.T) {
+	for name, none := range map[string]func(r *Runner, s *shelf){
+		"filtered": func(r *Runner, _ *shelf) { r.chain = func() (Chain, error) { return dropped{}, nil } },
+		"rejected": func(_ *Runner, s *shelf) { s.reject = func(*cdc.Record) error { return errors.New("no") } },
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, addr := fake(t, "t")
+			cl := connect(t, addr)
+			s := newShelf(100)
+			r := ranges(t, addr, s, RangeConfig{}, "errors.tolerance=all", "offset.flush.interval.ms=100")
+			none(r, s)
+			start(t, r)
+			caughtUp(t, r, 3)
+			n := trickle(t, cl, 2*time.Second)
+			if task := r.Status().Tasks[0]; task.Committed < int64(n)/2 {
+				t.Errorf("of %d records %d are committed; %s, %v", n, task.Committed, task.State, task.Problem)
+			}
+		})
+	}
+}
+
+// TestAFailedPartitionHoldsNoRange: it may wait for a person for days, and what its
+// open range holds is the memory of others.
+func TestAFailedPartitionHoldsNoRange(t *testing.T) {
+	_, addr := fake(t, "t")
+	fill(t, connect(t, addr), 3)
+	s := newShelf(100)
+	s.due = func() bool { return false }
+	r := ranges(t, addr, s, RangeConfig{})
+	start(t, r)
+	eventually(t, func() error {
+		if !slices.Contains(s.seen(), "open 0") {
+			return errors.New("nothing was taken")
+		}
+		return nil
+	})
+	r.mu.Lock()
+	w := r.life.worker("t", 0)
+	r.mu.Unlock()
+	w.halt(&sink.Stopped{Reason: errors.New("a person has to act")})
+	eventually(t, func() error {
+		if task := r.Status().Tasks[0]; task.State != admin.Failed || !slices.Contains(s.seen(), "discard 0") {
+			return fmt.Errorf("%s, %q", task.State, s.seen())
+		}
+		return nil
+	})
+}
+
+// blockFetches lets brokers answer no fetch as long as blocked is set.
+func blockFetches(c *kfake.Cluster, blocked *atomic.Bool) {
+	c.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		if blocked.Load() {
+			return nil, errors.New("blocked"), true
+		}
+		return nil, nil, false
+	})
+}
+
+// TestLostRecordsWhileRunning are handled as those of a start, and what was read
+// before them, which Kafka does not have any more either, is in files.
+func TestLostRecordsWhileRunning(t *testing.T) {
+	for name, goOn := range map[string]bool{"stop": false, "continue": true} {
+		t.Run(name, func(t *testing.T) {
+			c, addr := fake(t, "t")
+			cl := connect(t, addr)
+			var blocked atomic.Bool
+			blockFetches(c, &blocked)
+			fill(t, cl, 3)
+			s := newShelf(1000)
+			s.due = func() bool { return false }
+			r := ranges(t, addr, s, RangeConfig{Continue: goOn})
+			start(t, r)
+			eventually(t, func() error {
+				if !slices.Contains(s.seen(), "open 0") || r.Status().Tasks[0].End != 3 {
+					return errors.New("nothing was taken")
+				}
+				return nil
+			})
+			blocked.Store(true)
+			time.Sleep(300 * time.Millisecond) // a fetch that waits in the broker is over
+			fill(t, cl, 10)
+			var gone kadm.Offsets
+			gone.AddOffset("t", 0, 8, -1)
+			if _, err := kadm.NewClient(cl).DeleteRecords(context.Background(), gone); err != nil {
+				t.Fatal(err)
+			}
+			blocked.Store(false)
+			eventually(t, func() error {
+				st := r.Status()
+				if goOn && slices.Contains(s.seen(), "open 8") || !goOn && len(st.Tasks) == 3 && st.Tasks[0].State == admin.Failed {
+					return nil
+				}
+				return errors.New(describe(r))
+			})
+			if got := s.offsets(0); !slices.Equal(got, upTo(3)) {
+				t.Errorf("%v is in files; 0 to 2 were read before anything was removed", got)
+			}
+		})
+	}
+}
+
+// TestARangeEndsBeforeItsTopicForgets: what is read of a quiet partition is in files
+// before retention, or the horizon of tombstones, would have the next start refuse.
+func TestARangeEndsBeforeItsTopicForgets(t *testing.T) {
+	for name, c := range map[string]struct{ topic, properties []string }{
+		"retention":            {topic: []string{"cleanup.policy", "delete", "retention.ms", "2000"}},
+		"deletes":              {topic: []string{"cleanup.policy", "compact", "delete.retention.ms", "2000"}},
+		"a horizon of its own": {properties: []string{"tombstone.horizon.ms=2000"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, addr := fake(t)
+			createTopic(t, addr, "t", 3, c.topic...)
+			fill(t, connect(t, addr), 3)
+			s := newShelf(1000)
+			s.due = func() bool { return false } // flush.size is far away, and there is no interval
+			start(t, ranges(t, addr, s, RangeConfig{}, c.properties...))
+			deadline := time.Now().Add(5 * time.Second)
+			for !slices.Equal(s.offsets(0), upTo(3)) {
+				if time.Now().After(deadline) {
+					t.Fatalf("%v is in files", s.offsets(0))
+				}
+				time.Sleep(20 * time.Millisecond)
+			}
+		})
+	}
+}
+
+// trebled makes three records of each.
+type trebled struct{ out []*cdc.Record }
+
+func (d *trebled) Apply(_ context.Context, records []*cdc.Record) ([]*cdc.Record, error) {
+	d.out = d.out[:0]
+	for _, r := range records {
+		for _, route := range []string{"a", "b", "c"} {
+			one := *r
+			one.Route = route
+			d.out = append(d.out, &one)
+		}
+	}
+	return d.out, nil
+}
+
+// TestRecordsOfOneOffsetShareARangeWhenTwoAreRefused: a person skips one, and the
+// sink is restarted at the other.
+func TestRecordsOfOneOffsetShareARangeWhenTwoAreRefused(t *testing.T) {
+	_, addr := fake(t, "t")
+	fill(t, connect(t, addr), 4)
+	s := newShelf(1000)
+	s.reject = func(r *cdc.Record) error {
+		if r.Offset == 2 && r.Route != "a" {
+			return fmt.Errorf("no %s", r.Route)
+		}
+		return nil
+	}
+	more := func() *Runner {
+		r := ranges(t, addr, s, RangeConfig{})
+		r.chain = func() (Chain, error) { return &trebled{}, nil }
+		return r
+	}
+	stuck := func(r *Runner, route string) {
+		t.Helper()
+		eventually(t, func() error {
+			if st := r.Status(); len(st.Tasks) != 3 || st.Tasks[0].State != admin.Failed || !strings.Contains(st.Tasks[0].Problem.Text, "no "+route) {
+				return errors.New("want partition 0 stuck at " + route + ": " + describe(r))
+			}
+			return nil
+		})
+	}
+	skip := func(r *Runner, route string) {
+		t.Helper()
+		stuck(r, route)
+		if err := r.Skip(context.Background(), admin.Record{Topic: "t", Partition: 0, Offset: 2}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := more()
+	stop := start(t, r)
+	skip(r, "b")
+	stuck(r, "c")
+	stop()
+	r = more()
+	start(t, r)
+	skip(r, "b")
+	skip(r, "c")
+	caughtUp(t, r, 3)
+	if got := s.offsets(0); !slices.Equal(got, []int64{0, 0, 0, 1, 1, 1, 2, 3, 3, 3}) {
+		t.Errorf("%v is in files", s.files)
+	}
+}
+
+// TestWhatComesBeforeAMissingSchemaIsWritten, though the range is not due.
+func TestWhatComesBeforeAMissingSchemaIsWritten(t *testing.T) {
+	_, addr := fake(t, "t")
+	cl := connect(t, addr)
+	fill(t, cl, 3)
+	unknown := flat("t", 0, 3, 3)
+	unknown.Headers = []kgo.RecordHeader{{Key: cdc.HeaderSchema, Value: []byte("0123456789abcdef")}}
+	produce(t, cl, unknown)
+	s := newShelf(1000)
+	s.due = func() bool { return false }
+	r := ranges(t, addr, s, RangeConfig{})
+	start(t, r)
+	time.Sleep(settleAfter / 3)
+	if got := s.offsets(0); len(got) > 0 {
+		t.Errorf("%v is in files though the schema may be on its way", got)
+	}
+	deadline := time.Now().Add(4 * settleAfter)
+	for !slices.Equal(s.offsets(0), upTo(3)) || r.Status().Tasks[0].Committed != 3 || r.Status().Tasks[0].Problem == nil {
+		if time.Now().After(deadline) {
+			t.Fatalf("%v is in files: %s", s.offsets(0), describe(r))
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// TestABatchThatIsTooLargeForALake stops it, and a new one would meet it again: the
+// advice is one that helps.
+func TestABatchThatIsTooLargeForALake(t *testing.T) {
+	_, addr := fake(t, "t")
+	cl := connect(t, addr)
+	fill(t, cl, 10)
+	s := newShelf(1000)
+	s.due = func() bool { return false }
+	r := ranges(t, addr, s, RangeConfig{})
+	stop := start(t, r)
+	eventually(t, func() error {
+		if !slices.Contains(s.seen(), "open 0") {
+			return errors.New("nothing was taken")
+		}
+		return nil
+	})
+	r.mu.Lock()
+	l := r.life
+	r.mu.Unlock()
+	l.fetchError("t", 0, &kgo.ErrDecompressTooLarge{Topic: "t", Partition: 0, Offset: 7, NextOffset: 9})
+	eventually(t, func() error {
+		if p := r.Status().Tasks[0].Problem; p == nil || !strings.Contains(p.Do, "below offset 9") || !strings.Contains(p.Do, "lost.records=continue") {
+			return errors.New(describe(r))
+		}
+		return nil
+	})
+	stop()
+	var gone kadm.Offsets
+	gone.AddOffset("t", 0, 9, -1)
+	if _, err := kadm.NewClient(cl).DeleteRecords(context.Background(), gone); err != nil {
+		t.Fatal(err)
+	}
+	s.due = nil
+	start(t, ranges(t, addr, s, RangeConfig{Continue: true}))
+	eventually(t, func() error {
+		if got := s.offsets(0); !slices.Equal(got, []int64{9}) {
+			return fmt.Errorf("%v is in files", got)
+		}
+		return nil
+	})
 }

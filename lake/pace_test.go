@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -281,6 +282,48 @@ func TestTheBufferOfAFileIsCounted(t *testing.T) {
 	o.parts = nil // sent
 	if got := o.buffered(); got != cap(o.rest) || got > 2<<20 {
 		t.Errorf("%d bytes are counted and %d held for a rest of %d", got, cap(o.rest), len(o.rest))
+	}
+}
+
+// TestARangeThatCannotEndHoldsNobodyUp: a partition that is stuck has most of the
+// memory; the others say so, and go on with smaller files.
+func TestARangeThatCannotEndHoldsNobodyUp(t *testing.T) {
+	l := newLake(t, "max.buffered.bytes=8388608")
+	l.budget.patience = 200 * time.Millisecond
+	s := schema("t", field("b", cdc.Binary))
+	grow := func(r *rendering, mib int) {
+		t.Helper()
+		for range mib {
+			if err := r.Append([]*cdc.Record{recordAt(int64(r.records), rowOf(s, cdc.Bytes(noise(1<<20))))}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	stuck, other := openRange(t, l), openRange(t, l)
+	stuck.part.Number = 7
+	grow(stuck, 7)
+	grow(other, 2)
+	if !stuck.Due(noon) || other.Due(noon) {
+		t.Fatalf("due: stuck %v, other %v; want the largest", stuck.Due(noon), other.Due(noon))
+	}
+	var reasons []string
+	ctx, cancel := context.WithTimeout(sink.WithWaits(t.Context(), func(reason string) { reasons = append(reasons, reason) }), 10*time.Second)
+	defer cancel()
+	if err := other.Advance(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if !other.Due(noon) {
+		t.Error("it goes on, though there is no memory")
+	}
+	if len(reasons) == 0 || !strings.Contains(reasons[0], fmt.Sprintf("%s-%d has most", stuck.part.Topic, stuck.part.Number)) {
+		t.Errorf("the reasons are %q", reasons)
+	}
+	other.Discard()
+	again := openRange(t, l)
+	began := time.Now()
+	grow(again, 2)
+	if err := again.Advance(ctx); err != nil || !again.Due(noon) || time.Since(began) > l.budget.patience {
+		t.Errorf("the next range: %v, due %v, after %v; want it to end without a wait", err, again.Due(noon), time.Since(began))
 	}
 }
 

@@ -14,6 +14,7 @@ type compiler struct {
 	settings  Settings
 	fields    []string
 	uses      [ofSource + 1]bool
+	clock     bool     // now() is called
 	variables []string // those in scope: let name = …
 	err       error
 }
@@ -299,6 +300,7 @@ func (c *compiler) function(name string, arguments []ast.Node) node {
 	if len(arguments) < f.least || len(arguments) > f.most {
 		return c.fail("%s takes %s, not %d", name, arity(f), len(arguments))
 	}
+	c.clock = c.clock || name == "now"
 	n := &call{name: name, function: f}
 	for _, a := range arguments {
 		n.arguments = append(n.arguments, c.node(a))

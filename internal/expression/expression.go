@@ -40,6 +40,7 @@ type Program struct {
 	settings Settings
 	fields   []string
 	uses     [ofSource + 1]bool
+	clock    bool
 
 	env      env
 	scratch  cdc.Row
@@ -71,7 +72,7 @@ func (s Settings) Compile(text string) (*Program, error) {
 	if c.err != nil {
 		return nil, fmt.Errorf("compiling expression %q: %w", text, c.err)
 	}
-	p := &Program{text: tree.Node.String(), root: root, settings: s, fields: c.fields, uses: c.uses, results: map[seen]*cdc.Field{}}
+	p := &Program{text: tree.Node.String(), root: root, settings: s, fields: c.fields, uses: c.uses, clock: c.clock, results: map[seen]*cdc.Field{}}
 	if s.Language == "" {
 		p.text = text
 	}
@@ -97,6 +98,9 @@ func (p *Program) String() string { return p.text }
 
 // Fields are the names of the row's fields that the program reads, sorted.
 func (p *Program) Fields() []string { return p.fields }
+
+// ReadsClock reports whether the program's result may be another one later.
+func (p *Program) ReadsClock() bool { return p.clock }
 
 // Check reports what is wrong with the types of the expression for rows of a
 // schema, or for envelopes if it is an envelope's. A field that the row lacks is

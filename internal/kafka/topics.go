@@ -27,6 +27,7 @@ const (
 	cleanupPolicy   = "cleanup.policy"
 	compactionLag   = "min.compaction.lag.ms"
 	deleteRetention = "delete.retention.ms"
+	recordRetention = "retention.ms"
 )
 
 // Topic is a topic as it should be.
@@ -186,11 +187,13 @@ func AlterTopic(ctx context.Context, cl *kgo.Client, topic string, configs map[s
 	return nil
 }
 
-// Retention is how long a topic keeps deletes, and updates that are not the last.
+// Retention is how long a topic keeps deletes, updates that are not the last, and
+// records at all.
 type Retention struct {
 	Compacted bool
 	Deletes   time.Duration // delete.retention.ms, where Compacted
 	Updates   time.Duration // min.compaction.lag.ms, where Compacted
+	Records   time.Duration // retention.ms, where old records are removed; 0: for ever
 }
 
 // TopicRetention reads a topic's cleanup policy.
@@ -211,11 +214,12 @@ func TopicRetention(ctx context.Context, cl *kgo.Client, topic string) (Retentio
 	if err != nil {
 		return Retention{}, fmt.Errorf("reading %s of topic %s: %w", compactionLag, topic, err)
 	}
-	return Retention{
-		Compacted: slices.Contains(strings.Split(has[cleanupPolicy], ","), "compact"),
-		Deletes:   milliseconds(ms),
-		Updates:   milliseconds(lag),
-	}, nil
+	policies := strings.Split(has[cleanupPolicy], ",")
+	r := Retention{Compacted: slices.Contains(policies, "compact"), Deletes: milliseconds(ms), Updates: milliseconds(lag)}
+	if records, err := strconv.ParseInt(has[recordRetention], 10, 64); err == nil && records > 0 && slices.Contains(policies, "delete") {
+		r.Records = milliseconds(records)
+	}
+	return r, nil
 }
 
 // milliseconds is a duration, the longest one for what is longer.

@@ -54,8 +54,9 @@ type Range interface {
 	// not. After any other error the range is of no use.
 	Append(batch []*cdc.Record) error
 	// Advance sends ahead what is ready, of which nothing becomes visible, and
-	// waits while the target's memory budget is spent. It is called after every
-	// Append, and again after a back-off when it returns an error.
+	// waits while the target's memory budget is spent, which it says by Waits. It
+	// is called after every Append, and again after a back-off when it returns an
+	// error.
 	Advance(ctx context.Context) error
 	// Fit says how many of the next records still belong to the range, by count,
 	// bytes, record time, wall clock and memory: all of them, or fewer when it

@@ -52,7 +52,7 @@ func newMain(env service.Environment) (service.Main, error) {
 	runtime, errRuntime := sinks.NewRuntime(env.Values, enrich.LookupServers{Repeatable: true})
 	cfg, errSink := lake.NewConfig(env.Values)
 	topology.Say(env.Values, topology.UnsaidDeletes(env.Values, "write", "becomes a row with __deleted"))
-	if err := errors.Join(errRuntime, errSink, checkRoutes(env.Values)); err != nil {
+	if err := errors.Join(errRuntime, errSink, checkRoutes(env.Values), checkClock(env.Values)); err != nil {
 		return nil, err
 	}
 	sink, err := lake.New(context.Background(), cfg, env.Metrics, env.Log, time.Now)
