@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -195,10 +196,17 @@ func (f *start) plan(s *stream, tables []*Table, fresh bool, occupied map[string
 		s.tables.change(state)
 	}
 	for id, state := range s.tables.byID {
-		if !present[id] { // captured no more: if it comes again, it is new
+		if !present[id] && !f.doubted(id) { // captured no more: if it comes again, it is new
 			s.tables.remove(state)
 		}
 	}
+}
+
+// doubted reports whether a table is there whose definition is not known yet.
+func (f *start) doubted(id string) bool {
+	database, name, _ := strings.Cut(id, ".")
+	_, err := f.source.Table(database, name)
+	return errors.Is(err, ErrDefinition)
 }
 
 // topics makes all topics ready that are known now; others are when they are

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -98,13 +99,14 @@ func (s *Source) take(r *read) {
 }
 
 // changedSince names the tables whose definitions, read just now, may not have
-// been theirs at p, and captured ones that are gone since.
-func (s *Source) changedSince(ctx context.Context, conn *session, r *read, p *position) (map[tableName]string, error) {
+// been theirs at p, and captured ones that are gone since; others are names
+// that were asked for, though there may be no such tables.
+func (s *Source) changedSince(ctx context.Context, conn *session, r *read, p *position, others ...tableName) (map[tableName]string, error) {
 	end, err := s.end(ctx, conn)
 	if err != nil {
 		return nil, err
 	}
-	var names []tableName
+	names := slices.Clone(others)
 	for _, d := range r.tables {
 		names = append(names, tableName{d.Database, d.Name})
 	}
@@ -212,7 +214,7 @@ func (s *Source) restoreHistory(ctx context.Context, conn *session, entries map[
 	}
 	for _, d := range r.tables {
 		t := tableName{d.Database, d.Name}
-		if s.history.catalog.table(t) != nil || s.history.unsure[s.history.catalog.fold(t)] != "" {
+		if s.history.catalog.table(t) != nil {
 			continue
 		}
 		if _, ok := changed[t]; !ok { // else the stream comes to the statement that makes it so
@@ -358,6 +360,23 @@ func (s *Source) plan(ctx context.Context, m *tableMap) (*plan, error) {
 
 // reread reads one definition from the server.
 func (s *Source) reread(ctx context.Context, t tableName) (*TableSchema, error) {
+	changed, err := s.learn(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	if statement, ok := changed[t]; ok {
+		return nil, fmt.Errorf("it was changed again since (%s)", statement)
+	}
+	if s.history.catalog.table(t) == nil {
+		return nil, fmt.Errorf("there is no table %s any more", t)
+	}
+	return s.table(t.database, t.name)
+}
+
+// learn reads definitions from the server, and takes those that are proved to
+// be the ones of this place of the log. It returns the tables that changed
+// again since, with the statement.
+func (s *Source) learn(ctx context.Context, names ...tableName) (map[tableName]string, error) {
 	conn, err := s.conn.open(ctx)
 	if err != nil {
 		return nil, unavailable(err)
@@ -368,20 +387,26 @@ func (s *Source) reread(ctx context.Context, t tableName) (*TableSchema, error) 
 		return nil, unavailable(err)
 	}
 	at := s.place()
-	changed, err := s.changedSince(ctx, conn, r, &at)
+	changed, err := s.changedSince(ctx, conn, r, &at, names...)
 	if err != nil {
 		return nil, err
 	}
-	if statement, ok := changed[t]; ok {
-		return nil, fmt.Errorf("it was changed again since (%s)", statement)
-	}
+	fold := s.history.catalog.fold
+	read := make(map[tableName]*Definition, len(r.tables))
 	for _, d := range r.tables {
-		if d.Database == t.database && d.Name == t.name {
+		read[fold(tableName{d.Database, d.Name})] = d
+	}
+	for _, t := range names {
+		_, again := changed[t]
+		switch d := read[fold(t)]; {
+		case again:
+		case d != nil:
 			s.history.learn(at.marshal(), int64(at.Seconds)*1000, d)
-			return s.table(t.database, t.name)
+		default:
+			s.history.vanish(at.marshal(), int64(at.Seconds)*1000, t)
 		}
 	}
-	return nil, fmt.Errorf("there is no table %s any more", t)
+	return changed, nil
 }
 
 // readDefinition reads one table's definition as it is now, nil if there is no

@@ -221,9 +221,25 @@ func (r *run) commit(e *event) error {
 	r.advance(e)
 	if begun {
 		r.moved = false
-		return r.out.Commit()
+		if err := r.out.Commit(); err != nil {
+			return err
+		}
+		return r.settle()
 	}
 	return r.progress()
+}
+
+// settle tells behind a transaction of tables that were in doubt, and that its
+// rows made known.
+func (r *run) settle() error {
+	if len(r.s.history.owed) == 0 {
+		return nil
+	}
+	c := &capture.SchemaChange{}
+	if r.s.settle(c); len(c.Tables) == 0 {
+		return nil
+	}
+	return r.out.Schema(c)
 }
 
 // pass moves behind something that is not reported.
