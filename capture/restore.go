@@ -61,7 +61,11 @@ func (f *start) restore(ctx context.Context) (*stream, error) {
 		return nil, err
 	}
 	// From here on a crash resumes at this very position.
-	return s, s.end()
+	if err := s.end(); err != nil {
+		return nil, err
+	}
+	f.capture.broken = nil
+	return s, nil
 }
 
 // stream puts a stream together.
@@ -101,7 +105,9 @@ func (f *start) position(ctx context.Context, s *stream) (fresh bool, err error)
 	if o.Rows > 0 {
 		s.resume = resumePoint{pending: true, rows: o.Rows, hash: o.Hash, transaction: o.Transaction}
 	}
-	err = f.source.Restore(ctx, &Stored{Position: o.Position, Entries: f.stored.entries})
+	if err = f.capture.broken; err == nil {
+		err = f.source.Restore(ctx, &Stored{Position: o.Position, Entries: f.stored.entries})
+	}
 	if err == nil {
 		return false, nil
 	}
