@@ -544,6 +544,22 @@ func TestPurgedLogOfMariaDB(t *testing.T) {
 	f.becomeSame(t, "t")
 }
 
+// TestReplicaOfTheSameServerID: instances of a capture share their id, so one that
+// led before and wakes up ends the dump of the one that leads.
+func TestReplicaOfTheSameServerID(t *testing.T) {
+	bothServers(t, func(t *testing.T, server servers.SQL, mariadb bool) {
+		set := map[string]string{"database.server.id": fmt.Sprint(rand.IntN(1 << 30))}
+		f, other := newFixture(t, server, mariadb, set), newFixture(t, server, mariadb, set)
+		f.start(t)
+		f.sync(t)
+		stop := other.start(t)
+		other.run(t, fmt.Sprintf("INSERT INTO sentinel VALUES (%d)", sentinels.Add(1)))
+		time.Sleep(300 * time.Millisecond)
+		_ = stop()
+		f.sync(t)
+	})
+}
+
 // TestPromotedMariaDBWithoutWhatWasCaptured: a replica that was promoted lacks
 // transactions that were captured, and has written more of its own since.
 func TestPromotedMariaDBWithoutWhatWasCaptured(t *testing.T) {

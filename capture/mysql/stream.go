@@ -291,7 +291,10 @@ func (r *run) idle() error {
 // ended says what the end of a dump means.
 func ended(err error) error {
 	const fatalReading = 1236 // the server cannot read what was asked for
+	const sameID = 4052       // of MariaDB: another replica with our server id has come
 	switch {
+	case isServerError(err, sameID):
+		return fmt.Errorf("%w: another replica has the same database.server.id, as the instance has that led before; any other one needs an id of its own: %w", capture.ErrUnavailable, err)
 	case isServerError(err, fatalReading):
 		return fmt.Errorf("%w: the server refuses to send its log from here: %w", capture.ErrNoContinuity, err)
 	case errors.Is(err, io.EOF), errors.Is(err, errSilent):
