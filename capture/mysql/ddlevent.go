@@ -167,7 +167,7 @@ func (s *Source) came(e *ddlEffect, to *capture.SchemaChange) {
 		switch {
 		case slices.ContainsFunc(e.changes[i+1:], func(later tableChange) bool { return later.from == c.table }):
 			// Renamed once more by the same statement.
-		case renamed || e.statement.kind != ddlCreateTable:
+		case renamed || e.statement.kind != ddlCreateTable || e.statement.create.query: // whose rows are in no event, or it would say its columns
 			s.tell(c.table, owedArrived, to)
 		default:
 			s.tell(c.table, owedCreated, to)

@@ -425,6 +425,15 @@ func (h *history) known() []tableName {
 	return out
 }
 
+// possible are the names of all tables that are known, or may be there.
+func (h *history) possible() []tableName {
+	out := h.known()
+	for t := range h.unsure {
+		out = append(out, t)
+	}
+	return out
+}
+
 // loggedStatement is a statement of the log that is no part of a transaction.
 type loggedStatement struct {
 	text    string

@@ -3,6 +3,7 @@ package mysql
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/weir-cdc/weir/capture"
@@ -159,7 +160,14 @@ func (r *run) query(e *event) error {
 		r.s.xa.forget(e.query.xaID())
 		return r.pass(e)
 	case queryDML:
-		return r.statement(e.query.text())
+		session := r.s.ddl.sessionOf(&e.query)
+		if text := e.query.text(); r.s.mayChange(text, &session) {
+			return r.statement(text)
+		}
+		if t.open {
+			return nil
+		}
+		return r.pass(e)
 	}
 	return r.ddl(e)
 }
@@ -167,6 +175,42 @@ func (r *run) query(e *event) error {
 // statement refuses a change that is in the log as a statement only.
 func (r *run) statement(text string) error {
 	return fmt.Errorf("reading the binary log at %s:%d: a change was logged as a statement, whose rows are not known (%s); set binlog_format=ROW for all sessions and read the tables again", r.s.file, r.parser.pos, shorten(text))
+}
+
+// mayChange reports whether a statement may have changed rows that are captured:
+// it names a captured table or the database of one, or it was run in such a
+// database and does not say that it writes elsewhere.
+func (s *Source) mayChange(text string, session *ddlSession) bool {
+	own := *session
+	own.database = ""
+	p := &ddlParser{session: own, in: text, tokens: ddlTokens(text, own.ddlDialect)}
+	names, within := p.names(), false
+	for _, t := range s.history.possible() {
+		if !s.captures(t.database, t.name) {
+			continue
+		}
+		if names[strings.ToLower(t.name)] || names[strings.ToLower(t.database)] {
+			return true
+		}
+		within = within || strings.EqualFold(t.database, session.database)
+	}
+	return within && !p.writesElsewhere()
+}
+
+// writesElsewhere reports whether the statement changes one table, whose database
+// it names.
+func (p *ddlParser) writesElsewhere() bool {
+	if p.accept("SET", "STATEMENT") {
+		p.settings(&ddlStatement{})
+	}
+	if p.acceptOne("INSERT", "REPLACE", "UPDATE", "DELETE") == "" {
+		return false
+	}
+	for p.acceptOne("LOW_PRIORITY", "DELAYED", "HIGH_PRIORITY", "QUICK", "IGNORE", "INTO", "FROM") != "" {
+	}
+	t := p.table()
+	joined := p.isPunct(",") || p.acceptOne("JOIN", "INNER", "CROSS", "LEFT", "RIGHT", "NATURAL", "STRAIGHT_JOIN", "AS") != ""
+	return p.problem == "" && t.database != "" && !joined
 }
 
 // rows reports the rows of one event.
