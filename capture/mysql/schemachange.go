@@ -105,16 +105,16 @@ func touchedTables(e *ddlEffect) []string {
 		out = append(out, t.String())
 	}
 	if e.statement.kind == ddlDropDatabase {
-		out = append(out, e.statement.database+".")
+		out = append(out, e.fold(tableName{database: e.statement.database}).String())
 	}
 	return out
 }
 
-// namedTables are all tables that the statement changed.
+// namedTables are all tables that the statement changed, named as they are known.
 func namedTables(e *ddlEffect) []tableName {
 	var out []tableName
 	add := func(t tableName) {
-		if t != (tableName{}) && !slices.Contains(out, t) {
+		if t = e.fold(t); t != (tableName{}) && !slices.Contains(out, t) {
 			out = append(out, t)
 		}
 	}
