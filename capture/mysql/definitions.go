@@ -63,7 +63,8 @@ const attempts = 10
 
 // begin reads all definitions and finds a place of the log at which they held:
 // between that place and the end of reading is no statement that names one of
-// the tables.
+// the tables. Of tables that are not captured nothing is known where there is:
+// scratch tables may come and go all the time.
 func (s *Source) begin(ctx context.Context, conn *session) error {
 	for range attempts {
 		p, err := s.end(ctx, conn)
@@ -81,7 +82,7 @@ func (s *Source) begin(ctx context.Context, conn *session) error {
 		if err != nil {
 			return err
 		}
-		if len(changed) == 0 {
+		if s.leaveOut(r, changed) == 0 {
 			s.take(r)
 			s.history.load(p.marshal(), int64(p.Seconds)*1000, r.ddl.locale, r.databases, r.tables)
 			return nil
@@ -89,6 +90,22 @@ func (s *Source) begin(ctx context.Context, conn *session) error {
 		s.log.Info("definitions changed while they were read: reading them again", zap.Int("tables", len(changed)))
 	}
 	return fmt.Errorf("%w: the definitions of tables changed each of the %d times that they were read", capture.ErrUnavailable, attempts)
+}
+
+// leaveOut takes the tables that changed out of what was read, and returns how
+// many of them are captured.
+func (s *Source) leaveOut(r *read, changed map[tableName]string) (captured int) {
+	for t := range changed {
+		if s.captures(t.database, t.name) {
+			captured++
+		}
+		delete(r.creates, t)
+	}
+	r.tables = slices.DeleteFunc(r.tables, func(d *Definition) bool {
+		_, ok := changed[tableName{d.Database, d.Name}]
+		return ok
+	})
+	return captured
 }
 
 // take keeps what was read for the snapshot's schema events, and what DDL in
@@ -245,6 +262,7 @@ func (s *Source) adopt(r *read, at *position, changed map[tableName]string) erro
 			return fmt.Errorf("%w: table %s changed after the stored position (%s), and its definition before is not stored; read the tables again with snapshot.mode=when_needed", capture.ErrNoContinuity, t, statement)
 		}
 	}
+	s.leaveOut(r, changed)
 	s.history.load(at.marshal(), int64(at.Seconds)*1000, r.ddl.locale, r.databases, r.tables)
 	return nil
 }

@@ -1,6 +1,7 @@
 package mysql_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -103,6 +104,37 @@ func TestTableThatComesFromElsewhere(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestScratchTablesBesideTheStart: tables that are not captured do not keep a
+// capture from starting that come and go while definitions are read.
+func TestScratchTablesBesideTheStart(t *testing.T) {
+	f := newFixture(t, servers.MySQL(t), false, nil)
+	f.set = map[string]string{"table.include.list": f.database + `\.(t|sentinel)`}
+	f.run(t, "CREATE TABLE t (id INT PRIMARY KEY)", "INSERT INTO t VALUES (1)")
+	for i := range 300 { // so that reading them takes a while
+		f.run(t, fmt.Sprintf("CREATE TABLE other_%d (id INT PRIMARY KEY)", i))
+	}
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for i := 0; ; i++ {
+			select {
+			case <-done:
+				return
+			case <-time.After(2 * time.Millisecond):
+			}
+			_, _ = f.db.Exec(fmt.Sprintf("CREATE TABLE a_scratch_%d (id INT)", i))
+			_, _ = f.db.Exec(fmt.Sprintf("DROP TABLE IF EXISTS a_scratch_%d", i-3))
+		}
+	}()
+	f.start(t)
+	if e := f.capture.Status().Error; e != "" {
+		t.Errorf("the capture began, and failed before: %s", e)
+	}
+	close(done)
+	<-ended
+	f.becomeSame(t, "t")
 }
 
 // TestViewInDoubt: a name in doubt that turns out to be no table's is in doubt no
