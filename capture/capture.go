@@ -48,6 +48,7 @@ type Capture struct {
 	now      func() time.Time
 	options  Options
 	clients  []kgo.Opt // more options for every client, for tests
+	broken   error     // of the leader's last run: the log did not continue
 }
 
 // New makes a capture of config whose source open opens.
@@ -200,7 +201,14 @@ func (c *Capture) lead(ctx context.Context, t *term) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(t.ctx, cancel)()
-	return c.persist(ctx, func() error { return c.run(ctx) })
+	c.broken = nil
+	return c.persist(ctx, func() error {
+		err := c.run(ctx)
+		if errors.Is(err, ErrNoContinuity) {
+			c.broken = err
+		}
+		return err
+	})
 }
 
 // persist tries again what fails by what goes away by itself.
@@ -215,8 +223,8 @@ func (c *Capture) persist(ctx context.Context, try func() error) error {
 			failures = 0
 		}
 		failures++
-		// A log that was purged while it was read is found out again, and read
-		// anew, by the next run.
+		// The next run reads the tables again: what the stream found need not be
+		// what a resume from the same position can see.
 		anew := c.config.SnapshotMode == SnapshotWhenNeeded && errors.Is(err, ErrNoContinuity)
 		if !passing(err) && !anew || c.config.Retries >= 0 && failures > c.config.Retries {
 			return err

@@ -350,7 +350,9 @@ func (s *fakeSource) Tables(context.Context) ([]*Table, error) {
 	return out, nil
 }
 
-func (s *fakeSource) Table(database, name string) *Table { return s.defs[database+"."+name] }
+func (s *fakeSource) Table(database, name string) (*Table, error) {
+	return s.defs[database+"."+name], nil
+}
 
 func (s *fakeSource) Position() []byte { return mustJSON(fakePosition{s.at}) }
 

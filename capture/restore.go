@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -60,7 +61,11 @@ func (f *start) restore(ctx context.Context) (*stream, error) {
 		return nil, err
 	}
 	// From here on a crash resumes at this very position.
-	return s, s.end()
+	if err := s.end(); err != nil {
+		return nil, err
+	}
+	f.capture.broken = nil
+	return s, nil
 }
 
 // stream puts a stream together.
@@ -100,7 +105,9 @@ func (f *start) position(ctx context.Context, s *stream) (fresh bool, err error)
 	if o.Rows > 0 {
 		s.resume = resumePoint{pending: true, rows: o.Rows, hash: o.Hash, transaction: o.Transaction}
 	}
-	err = f.source.Restore(ctx, &Stored{Position: o.Position, Entries: f.stored.entries})
+	if err = f.capture.broken; err == nil {
+		err = f.source.Restore(ctx, &Stored{Position: o.Position, Entries: f.stored.entries})
+	}
 	if err == nil {
 		return false, nil
 	}
@@ -195,10 +202,17 @@ func (f *start) plan(s *stream, tables []*Table, fresh bool, occupied map[string
 		s.tables.change(state)
 	}
 	for id, state := range s.tables.byID {
-		if !present[id] { // captured no more: if it comes again, it is new
+		if !present[id] && !f.doubted(id) { // captured no more: if it comes again, it is new
 			s.tables.remove(state)
 		}
 	}
+}
+
+// doubted reports whether a table is there whose definition is not known yet.
+func (f *start) doubted(id string) bool {
+	database, name, _ := strings.Cut(id, ".")
+	_, err := f.source.Table(database, name)
+	return errors.Is(err, ErrDefinition)
 }
 
 // topics makes all topics ready that are known now; others are when they are

@@ -3,6 +3,7 @@ package capture
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"slices"
@@ -417,8 +418,14 @@ func (n *snapshot) register(s *stream, position []byte) error {
 // open registers one window.
 func (n *snapshot) open(s *stream, w *window, position []byte) error {
 	database, name, _ := strings.Cut(w.state.id, ".")
-	t := s.source.Table(database, name)
-	if t == nil {
+	t, err := s.source.Table(database, name)
+	switch {
+	case errors.Is(err, ErrDefinition): // the stream comes to where it is known
+		n.lookAgain()
+		return nil
+	case err != nil:
+		return err
+	case t == nil:
 		n.drop(s, w)
 		return nil
 	}

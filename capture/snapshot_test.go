@@ -482,6 +482,57 @@ func TestSnapshotAndDroppedTable(t *testing.T) {
 	}
 }
 
+// doubtfulSource does not know one table's definition as long as it is told so.
+type doubtfulSource struct {
+	*fakeSource
+	id    string
+	doubt *atomic.Bool
+}
+
+func (s *doubtfulSource) Table(database, name string) (*Table, error) {
+	if database+"."+name == s.id && s.doubt.Load() {
+		return nil, ErrDefinition
+	}
+	return s.fakeSource.Table(database, name)
+}
+
+func (s *doubtfulSource) Tables(ctx context.Context) ([]*Table, error) {
+	out, err := s.fakeSource.Tables(ctx)
+	return slices.DeleteFunc(out, func(t *Table) bool { return t.ID() == s.id && s.doubt.Load() }), err
+}
+
+// A table that is to be read waits while its definition is not known, also
+// across a restart.
+func TestSnapshotWaitsForADefinition(t *testing.T) {
+	_, at := broker(t)
+	db := newFakeDB(newFakeTable("doubt", "a", true), newFakeTable("doubt", "b", true))
+	db.fill("a", 30)
+	db.fill("b", 30)
+	var doubt atomic.Bool
+	open := openWith(db, func(s *fakeSource) Source { return &doubtfulSource{s, "db.b", &doubt} })
+	db.hook = func(step, _ string) {
+		if step == "low" {
+			doubt.Store(true)
+		}
+	}
+	r := launch(t, newConfig(t, at, "doubt", "snapshot.chunk.size", "10"), open)
+	for deadline := time.Now().Add(20 * time.Second); len(readEvents(t, at, "doubt.db.a")) < 20; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the other table is not read")
+		}
+	}
+	r.end(t)
+	if got := storedOffset(t, at, "doubt").tables["db.b"].Phase; got != tablePending {
+		t.Fatalf("stored: %q", got)
+	}
+	db.hook = nil
+	r = launch(t, newConfig(t, at, "doubt", "snapshot.chunk.size", "10"), open)
+	doubt.Store(false)
+	db.write(func(tx *fakeTx) { tx.put("a", 1, "x") })
+	r.reached(t, db)
+	sameRows(t, state(t, readEvents(t, at, "doubt.db.b")), db.rows("b"))
+}
+
 // ◆ "a chunk counts only if L ⊇ S": a read from a server that is behind the
 // stream is thrown away.
 func TestSnapshotFromServerBehind(t *testing.T) {

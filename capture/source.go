@@ -78,8 +78,9 @@ type Source interface {
 	Tables(ctx context.Context) ([]*Table, error)
 	// Table is a captured table as it is defined where the stream stands, nil
 	// if there is none of that name (not created yet, dropped, not captured).
-	// Called as Position is.
-	Table(database, name string) *Table
+	// ErrDefinition says that there is one and its definition is not known yet:
+	// Schema is called when it is. Called as Position is.
+	Table(database, name string) (*Table, error)
 	// Stream reads the log from where Restore or Begin left it and reports to
 	// s until ctx ends, s returns an error, or the log cannot be read any more;
 	// it returns ctx's error, the error of s unwrapped, or its own. It

@@ -35,6 +35,8 @@ type ddlEffect struct {
 	unsure map[tableName]string
 	// emptied are tables that lost rows, or got other ones, without row events.
 	emptied []tableName
+	// fold is the catalog's, under which the names of tables are known.
+	fold func(tableName) tableName
 }
 
 func (e *ddlEffect) doubt(t tableName, format string, args ...any) {
@@ -106,7 +108,7 @@ func (c *catalog) serverLocale(s *ddlSession) ddlLocale {
 
 // apply changes the catalog as the statement changed the database.
 func (c *catalog) apply(st *ddlStatement, s *ddlSession) *ddlEffect {
-	e := &ddlEffect{statement: st}
+	e := &ddlEffect{statement: st, fold: c.fold}
 	if st.implicitTimestamps != nil {
 		own := *s
 		own.implicitTimestamps = *st.implicitTimestamps

@@ -1,7 +1,10 @@
 package mysql
 
 import (
+	"errors"
 	"slices"
+
+	"go.uber.org/zap"
 
 	"github.com/weir-cdc/weir/capture"
 	"github.com/weir-cdc/weir/internal/cdc"
@@ -76,16 +79,80 @@ func (r *run) follow(e *event, source *cdc.Row) []*capture.SchemaChange {
 		changes = []*capture.SchemaChange{{Tables: touchedTables(effect)}}
 	}
 	last := changes[len(changes)-1]
+	r.learn(effect)
 	for _, t := range effect.emptied {
-		if table := s.Table(t.database, t.name); table != nil {
-			last.Truncated = append(last.Truncated, table)
-			if effect.statement.kind == ddlTruncate {
-				last.Truncate = s.truncate(table, source)
-			}
+		if table := s.tell(t, owedTruncated, last); table != nil && effect.statement.kind == ddlTruncate {
+			last.Truncate = s.truncate(table, source)
 		}
 	}
 	s.came(effect, last)
+	s.settle(last)
 	return changes
+}
+
+// learn has the definitions known of captured tables that a statement touched
+// and that are in doubt: what is to be told of them takes their definitions,
+// and the sooner they are read, the less can have come between. Where something
+// did, that statement is behind this one, and brings about another attempt.
+// While the server cannot be reached it waits, for what happened is told once.
+func (r *run) learn(e *ddlEffect) {
+	s := r.s
+	var names []tableName
+	for _, t := range namedTables(e) {
+		if s.captures(t.database, t.name) && s.history.doubts(t) {
+			names = append(names, t)
+		}
+	}
+	if len(names) == 0 || s.tx.open || s.recorded {
+		return
+	}
+	for attempt := 0; ; attempt++ {
+		_, err := s.learn(r.ctx, names...)
+		if err == nil || r.ctx.Err() != nil {
+			return
+		}
+		s.log.Warn("reading definitions that are in doubt", zap.Error(err))
+		if !errors.Is(err, capture.ErrUnavailable) || pause(r.ctx, attempt) != nil {
+			return
+		}
+	}
+}
+
+// tell adds a table to those of which something is to be told. One that is in
+// doubt is told of when it is not any more.
+func (s *Source) tell(t tableName, what owed, to *capture.SchemaChange) *capture.Table {
+	table, _ := s.Table(t.database, t.name)
+	switch {
+	case table != nil:
+	case s.captures(t.database, t.name) && s.history.doubts(t):
+		at := s.place()
+		s.history.owe(at.marshal(), int64(s.seconds)*1000, t, what)
+		return nil
+	default:
+		return nil
+	}
+	if what&owedTruncated != 0 {
+		to.Truncated = append(to.Truncated, table)
+	}
+	if what&owedArrived != 0 {
+		to.Arrived = append(to.Arrived, table)
+	}
+	if what&owedCreated != 0 {
+		to.Created = append(to.Created, table)
+	}
+	return table
+}
+
+// settle tells of tables what could not be told when it happened.
+func (s *Source) settle(to *capture.SchemaChange) {
+	if len(s.history.owed) == 0 {
+		return
+	}
+	at := s.place()
+	for t, what := range s.history.settle(at.marshal(), int64(s.seconds)*1000) {
+		s.tell(t, what, to)
+		to.Tables = append(to.Tables, t.String())
+	}
 }
 
 // came tells of tables that have their names since the statement: renamed, made
@@ -97,14 +164,13 @@ func (s *Source) came(e *ddlEffect, to *capture.SchemaChange) {
 		if !renamed && c.op != tableCreated {
 			continue
 		}
-		table := s.Table(c.table.database, c.table.name)
 		switch {
-		case table == nil || slices.ContainsFunc(e.changes[i+1:], func(later tableChange) bool { return later.from == c.table }):
-			// Not captured, or renamed once more by the same statement.
-		case renamed || e.statement.kind != ddlCreateTable:
-			to.Arrived = append(to.Arrived, table)
+		case slices.ContainsFunc(e.changes[i+1:], func(later tableChange) bool { return later.from == c.table }):
+			// Renamed once more by the same statement.
+		case renamed || e.statement.kind != ddlCreateTable || e.statement.create.query: // whose rows are in no event, or it would say its columns
+			s.tell(c.table, owedArrived, to)
 		default:
-			to.Created = append(to.Created, table)
+			s.tell(c.table, owedCreated, to)
 		}
 	}
 }

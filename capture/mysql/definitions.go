@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -62,7 +63,8 @@ const attempts = 10
 
 // begin reads all definitions and finds a place of the log at which they held:
 // between that place and the end of reading is no statement that names one of
-// the tables.
+// the tables. Of tables that are not captured nothing is known where there is:
+// scratch tables may come and go all the time.
 func (s *Source) begin(ctx context.Context, conn *session) error {
 	for range attempts {
 		p, err := s.end(ctx, conn)
@@ -80,7 +82,7 @@ func (s *Source) begin(ctx context.Context, conn *session) error {
 		if err != nil {
 			return err
 		}
-		if len(changed) == 0 {
+		if s.leaveOut(r, changed) == 0 {
 			s.take(r)
 			s.history.load(p.marshal(), int64(p.Seconds)*1000, r.ddl.locale, r.databases, r.tables)
 			return nil
@@ -88,6 +90,22 @@ func (s *Source) begin(ctx context.Context, conn *session) error {
 		s.log.Info("definitions changed while they were read: reading them again", zap.Int("tables", len(changed)))
 	}
 	return fmt.Errorf("%w: the definitions of tables changed each of the %d times that they were read", capture.ErrUnavailable, attempts)
+}
+
+// leaveOut takes the tables that changed out of what was read, and returns how
+// many of them are captured.
+func (s *Source) leaveOut(r *read, changed map[tableName]string) (captured int) {
+	for t := range changed {
+		if s.captures(t.database, t.name) {
+			captured++
+		}
+		delete(r.creates, t)
+	}
+	r.tables = slices.DeleteFunc(r.tables, func(d *Definition) bool {
+		_, ok := changed[tableName{d.Database, d.Name}]
+		return ok
+	})
+	return captured
 }
 
 // take keeps what was read for the snapshot's schema events, and what DDL in
@@ -98,13 +116,14 @@ func (s *Source) take(r *read) {
 }
 
 // changedSince names the tables whose definitions, read just now, may not have
-// been theirs at p, and captured ones that are gone since.
-func (s *Source) changedSince(ctx context.Context, conn *session, r *read, p *position) (map[tableName]string, error) {
+// been theirs at p, and captured ones that are gone since; others are names
+// that were asked for, though there may be no such tables.
+func (s *Source) changedSince(ctx context.Context, conn *session, r *read, p *position, others ...tableName) (map[tableName]string, error) {
 	end, err := s.end(ctx, conn)
 	if err != nil {
 		return nil, err
 	}
-	var names []tableName
+	names := slices.Clone(others)
 	for _, d := range r.tables {
 		names = append(names, tableName{d.Database, d.Name})
 	}
@@ -212,7 +231,7 @@ func (s *Source) restoreHistory(ctx context.Context, conn *session, entries map[
 	}
 	for _, d := range r.tables {
 		t := tableName{d.Database, d.Name}
-		if s.history.catalog.table(t) != nil || s.history.unsure[s.history.catalog.fold(t)] != "" {
+		if s.history.catalog.table(t) != nil {
 			continue
 		}
 		if _, ok := changed[t]; !ok { // else the stream comes to the statement that makes it so
@@ -243,6 +262,7 @@ func (s *Source) adopt(r *read, at *position, changed map[tableName]string) erro
 			return fmt.Errorf("%w: table %s changed after the stored position (%s), and its definition before is not stored; read the tables again with snapshot.mode=when_needed", capture.ErrNoContinuity, t, statement)
 		}
 	}
+	s.leaveOut(r, changed)
 	s.history.load(at.marshal(), int64(at.Seconds)*1000, r.ddl.locale, r.databases, r.tables)
 	return nil
 }
@@ -358,6 +378,23 @@ func (s *Source) plan(ctx context.Context, m *tableMap) (*plan, error) {
 
 // reread reads one definition from the server.
 func (s *Source) reread(ctx context.Context, t tableName) (*TableSchema, error) {
+	changed, err := s.learn(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	if statement, ok := changed[t]; ok {
+		return nil, fmt.Errorf("it was changed again since (%s)", statement)
+	}
+	if s.history.catalog.table(t) == nil {
+		return nil, fmt.Errorf("there is no table %s any more", t)
+	}
+	return s.table(t.database, t.name)
+}
+
+// learn reads definitions from the server, and takes those that are proved to
+// be the ones of this place of the log. It returns the tables that changed
+// again since, with the statement.
+func (s *Source) learn(ctx context.Context, names ...tableName) (map[tableName]string, error) {
 	conn, err := s.conn.open(ctx)
 	if err != nil {
 		return nil, unavailable(err)
@@ -368,20 +405,26 @@ func (s *Source) reread(ctx context.Context, t tableName) (*TableSchema, error) 
 		return nil, unavailable(err)
 	}
 	at := s.place()
-	changed, err := s.changedSince(ctx, conn, r, &at)
+	changed, err := s.changedSince(ctx, conn, r, &at, names...)
 	if err != nil {
 		return nil, err
 	}
-	if statement, ok := changed[t]; ok {
-		return nil, fmt.Errorf("it was changed again since (%s)", statement)
-	}
+	fold := s.history.catalog.fold
+	read := make(map[tableName]*Definition, len(r.tables))
 	for _, d := range r.tables {
-		if d.Database == t.database && d.Name == t.name {
+		read[fold(tableName{d.Database, d.Name})] = d
+	}
+	for _, t := range names {
+		_, again := changed[t]
+		switch d := read[fold(t)]; {
+		case again:
+		case d != nil:
 			s.history.learn(at.marshal(), int64(at.Seconds)*1000, d)
-			return s.table(t.database, t.name)
+		default:
+			s.history.vanish(at.marshal(), int64(at.Seconds)*1000, t)
 		}
 	}
-	return nil, fmt.Errorf("there is no table %s any more", t)
+	return changed, nil
 }
 
 // readDefinition reads one table's definition as it is now, nil if there is no

@@ -26,6 +26,8 @@ type history struct {
 	retention time.Duration
 	// unsure are tables whose definition is not known, and why.
 	unsure map[tableName]string
+	// owed is what is to be told of tables when their definition is known.
+	owed map[tableName]owed
 
 	entries map[uint64]*historyEntry
 	next    uint64
@@ -47,9 +49,20 @@ type historyEntry struct {
 	Table      string      `json:"table,omitempty"`
 	Definition *Definition `json:"definition,omitempty"` // nil: dropped, or not known
 	Unsure     string      `json:"unsure,omitempty"`     // why it is not known
+	Owed       owed        `json:"owed,omitempty"`
 	Charset    string      `json:"charset,omitempty"`
 	Collation  string      `json:"collation,omitempty"`
 }
+
+// owed are things that happened to a table while its definition was not known,
+// and that are told once it is.
+type owed uint8
+
+const (
+	owedTruncated owed = 1 << iota
+	owedArrived
+	owedCreated
+)
 
 // historyPrefix is in front of the keys of a history's entries.
 const historyPrefix = "definition/"
@@ -77,6 +90,7 @@ func (h *history) clear() {
 	h.schemas = map[*Definition]*TableSchema{}
 	h.tables = map[tableName]*capture.Table{}
 	h.unsure = map[tableName]string{}
+	h.owed = map[tableName]owed{}
 	h.entries = map[uint64]*historyEntry{}
 	h.next = 1
 }
@@ -118,7 +132,49 @@ func (h *history) learn(at []byte, millis int64, d *Definition) {
 	t := tableName{d.Database, d.Name}
 	delete(h.unsure, h.catalog.fold(t))
 	d = h.catalog.put(d)
-	h.add(historyEntry{At: at, Millis: millis, Database: d.Database, Table: d.Name, Definition: d})
+	h.add(historyEntry{At: at, Millis: millis, Database: d.Database, Table: d.Name, Definition: d, Owed: h.owed[h.catalog.fold(t)]})
+}
+
+// vanish ends the doubt about a name that is proved to be no table's at
+// position at.
+func (h *history) vanish(at []byte, millis int64, t tableName) {
+	key := h.catalog.fold(t)
+	delete(h.unsure, key)
+	delete(h.owed, key)
+	h.catalog.remove(t)
+	h.add(historyEntry{At: at, Millis: millis, Database: t.database, Table: t.name})
+}
+
+// doubts reports whether a table is there, or may be, and its definition is not
+// known.
+func (h *history) doubts(t tableName) bool {
+	_, ok := h.unsure[h.catalog.fold(t)]
+	return ok
+}
+
+// owe keeps what is to be told of a table in doubt.
+func (h *history) owe(at []byte, millis int64, t tableName, what owed) {
+	key := h.catalog.fold(t)
+	h.owed[key] |= what
+	h.add(historyEntry{At: at, Millis: millis, Database: t.database, Table: t.name, Unsure: h.unsure[key], Owed: h.owed[key]})
+}
+
+// settle returns what was owed of tables that are known now, and forgets it.
+func (h *history) settle(at []byte, millis int64) map[tableName]owed {
+	var out map[tableName]owed
+	for key, what := range h.owed {
+		d := h.catalog.tables[key]
+		if d == nil {
+			continue
+		}
+		if out == nil {
+			out = map[tableName]owed{}
+		}
+		out[tableName{d.Database, d.Name}] = what
+		delete(h.owed, key)
+		h.add(historyEntry{At: at, Millis: millis, Database: d.Database, Table: d.Name, Definition: d})
+	}
+	return out
 }
 
 // apply follows a statement of the log; at is the position behind it.
@@ -172,9 +228,11 @@ func (h *history) note(at []byte, millis int64, t tableName, e *ddlEffect, gone 
 		return // altered, and not known before either
 	default:
 		delete(h.unsure, key)
+		delete(h.owed, key)
 	}
+	entry.Owed = h.owed[key]
 	last := h.last(t)
-	if last != nil && last.Unsure == entry.Unsure && reflect.DeepEqual(last.Definition, entry.Definition) || last == nil && gone {
+	if last != nil && last.Unsure == entry.Unsure && last.Owed == entry.Owed && reflect.DeepEqual(last.Definition, entry.Definition) || last == nil && gone {
 		return
 	}
 	h.add(entry)
@@ -249,6 +307,10 @@ func (h *history) restore(entries map[string][]byte, covered func(at []byte) boo
 func (h *history) take(e *historyEntry) {
 	locale := ddlLocale{e.Charset, e.Collation}
 	key := h.catalog.fold(e.subject())
+	delete(h.owed, key)
+	if e.Owed != 0 {
+		h.owed[key] = e.Owed
+	}
 	switch {
 	case e.Start:
 		h.catalog.server = locale
@@ -360,6 +422,15 @@ func (h *history) known() []tableName {
 		}
 	}
 	slices.SortFunc(out, compareTables)
+	return out
+}
+
+// possible are the names of all tables that are known, or may be there.
+func (h *history) possible() []tableName {
+	out := h.known()
+	for t := range h.unsure {
+		out = append(out, t)
+	}
 	return out
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -266,5 +267,23 @@ func TestDefinitionsAreProvedUnchanged(t *testing.T) {
 	_, err = changedSince(tables, false, captured, func(yield func(loggedStatement, error) bool) { yield(loggedStatement{}, broken) })
 	if !errors.Is(err, broken) {
 		t.Errorf("a broken log gives %v", err)
+	}
+}
+
+// TestStatementsNameTablesWithoutCase: where names are compared without case, what
+// is open on a table is void whatever case the statement has.
+func TestStatementsNameTablesWithoutCase(t *testing.T) {
+	h := newHistory(&SchemaOptions{Prefix: "p"}, true)
+	h.load([]byte(`{"file":"b.1","pos":4}`), 0, ddlLocale{"utf8mb4", "utf8mb4_bin"}, nil,
+		[]*Definition{{Database: "db", Name: "t", Columns: []Column{{Name: "a", Type: "INT", Length: -1, Scale: -1}}}})
+	table, err := h.table("db", "t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for statement, want := range map[string]string{"ALTER TABLE T ADD b INT": table.ID(), "TRUNCATE T": table.ID(), "DROP DATABASE Db": "db."} {
+		e := h.apply([]byte(`{"file":"b.1","pos":9}`), 0, statement, &ddlSession{database: "DB"})
+		if got := touchedTables(e); !slices.Contains(got, want) {
+			t.Errorf("%s touches %v, and what is open is known as %s", statement, got, want)
+		}
 	}
 }

@@ -517,6 +517,77 @@ func TestPurgedLog(t *testing.T) {
 	}
 }
 
+// TestPurgedLogOfMariaDB: MariaDB says only when its log is asked for that it is
+// purged.
+func TestPurgedLogOfMariaDB(t *testing.T) {
+	f := newFixture(t, servers.NewMariaDB(t), true, map[string]string{"snapshot.mode": "when_needed"})
+	f.run(t, "CREATE TABLE t (id INT PRIMARY KEY)", "INSERT INTO t VALUES (1),(2)")
+	stop := f.start(t)
+	f.becomeSame(t, "t")
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	f.run(t, "DELETE FROM t WHERE id=1", "INSERT INTO t VALUES (3)", "FLUSH BINARY LOGS", "INSERT INTO t VALUES (4)", "FLUSH BINARY LOGS")
+	var last, pos, do, ignore string
+	for purged := false; !purged; time.Sleep(100 * time.Millisecond) {
+		if err := f.db.QueryRow("SHOW MASTER STATUS").Scan(&last, &pos, &do, &ignore); err != nil {
+			t.Fatal(err)
+		}
+		f.run(t, "PURGE BINARY LOGS TO '"+last+"'")
+		var first, size string
+		if err := f.db.QueryRow("SHOW BINARY LOGS").Scan(&first, &size); err != nil {
+			t.Fatal(err)
+		}
+		purged = first == last // else a checkpoint is still to come
+	}
+	f.start(t)
+	f.becomeSame(t, "t")
+}
+
+// TestReplicaOfTheSameServerID: instances of a capture share their id, so one that
+// led before and wakes up ends the dump of the one that leads.
+func TestReplicaOfTheSameServerID(t *testing.T) {
+	bothServers(t, func(t *testing.T, server servers.SQL, mariadb bool) {
+		set := map[string]string{"database.server.id": fmt.Sprint(rand.IntN(1 << 30))}
+		f, other := newFixture(t, server, mariadb, set), newFixture(t, server, mariadb, set)
+		f.start(t)
+		f.sync(t)
+		stop := other.start(t)
+		other.run(t, fmt.Sprintf("INSERT INTO sentinel VALUES (%d)", sentinels.Add(1)))
+		time.Sleep(300 * time.Millisecond)
+		_ = stop()
+		f.sync(t)
+	})
+}
+
+// TestPromotedMariaDBWithoutWhatWasCaptured: a replica that was promoted lacks
+// transactions that were captured, and has written more of its own since.
+func TestPromotedMariaDBWithoutWhatWasCaptured(t *testing.T) {
+	f := newFixture(t, servers.NewMariaDB(t, "--server-id=21"), true, map[string]string{"snapshot.mode": "when_needed"})
+	f.run(t, "CREATE TABLE t (id INT PRIMARY KEY, v INT)", "INSERT INTO t VALUES (1, 1)")
+	stop := f.start(t)
+	f.becomeSame(t, "t")
+	var before string
+	if err := f.db.QueryRow("SELECT @@gtid_binlog_pos").Scan(&before); err != nil {
+		t.Fatal(err)
+	}
+	f.run(t, "INSERT INTO t VALUES (2, 2)", "INSERT INTO t VALUES (3, 3)") // never come to the replica
+	f.becomeSame(t, "t")
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	f.server = servers.NewMariaDB(t, "--server-id=22")
+	f.db = f.server.Open(t, "")
+	f.session(t, "SET sql_log_bin=0", "CREATE DATABASE "+f.database, "USE "+f.database, "CREATE TABLE sentinel (id INT PRIMARY KEY)",
+		"CREATE TABLE t (id INT PRIMARY KEY, v INT)", "INSERT INTO t VALUES (1, 1)", "RESET MASTER", "SET GLOBAL gtid_binlog_state='"+before+"'")
+	f.db = f.server.Open(t, f.database)
+	for i := range 10 {
+		f.run(t, fmt.Sprintf("INSERT INTO t VALUES (%d, 0)", 100+i))
+	}
+	f.start(t)
+	f.becomeSame(t, "t")
+}
+
 // waitFor waits for a capture to end by itself.
 func waitFor(t testing.TB, stop func() error) error {
 	t.Helper()

@@ -145,14 +145,14 @@ func TestMarksOfAChunk(t *testing.T) {
 					t.Errorf("%s: the high mark %s was taken before the read, which ended at %s", what, chunk.High, behind)
 				}
 			}
-			table := s.Table(database, "t")
+			table, _ := s.Table(database, "t")
 			check("chunk", table, func(begun func()) (capture.Chunk, error) {
 				return r.Read(t.Context(), table, nil, nil, func(*cdc.Row) error {
 					begun()
 					return nil
 				})
 			})
-			whole := s.Table(database, "e")
+			whole, _ := s.Table(database, "e")
 			for _, lock := range []bool{false, true} {
 				check(fmt.Sprintf("whole, locked %v", lock), whole, func(begun func()) (chunk capture.Chunk, err error) {
 					err = r.ReadWhole(t.Context(), whole, lock, func(c capture.Chunk) (func() error, error) {
@@ -183,7 +183,7 @@ func TestAViewHasWhatItsMarkSays(t *testing.T) {
 			runner(t, server, database)("CREATE TABLE t (id BIGINT PRIMARY KEY)")
 			s, r := markedSource(t, server, c.mariadb, database)
 			w := writeOn(t, s, r.uuid, database)
-			table := s.Table(database, "t")
+			table, _ := s.Table(database, "t")
 			var views []seenView
 			for deadline := time.Now().Add(3 * time.Minute); len(views) < 30 || w.written() < 60; {
 				if time.Now().After(deadline) {
@@ -302,8 +302,10 @@ func TestAViewThatIsGivenUpIsNotReadFrom(t *testing.T) {
 				run("CREATE TABLE e (id ENUM('a','b') PRIMARY KEY)")
 				run("INSERT INTO t VALUES (1)")
 				s, r := markedSource(t, server, c.mariadb, database)
+				e, _ := s.Table(database, "e")
+				table, _ := s.Table(database, "t")
 				refused := errors.New("refused")
-				err := r.ReadWhole(t.Context(), s.Table(database, "e"), false, func(capture.Chunk) (func() error, error) {
+				err := r.ReadWhole(t.Context(), e, false, func(capture.Chunk) (func() error, error) {
 					if when == "at once" {
 						return nil, refused
 					}
@@ -314,7 +316,7 @@ func TestAViewThatIsGivenUpIsNotReadFrom(t *testing.T) {
 				}
 				run("INSERT INTO t VALUES (2)")
 				rows := 0
-				if _, err := r.Read(t.Context(), s.Table(database, "t"), nil, nil, func(*cdc.Row) error { rows++; return nil }); err != nil {
+				if _, err := r.Read(t.Context(), table, nil, nil, func(*cdc.Row) error { rows++; return nil }); err != nil {
 					t.Fatal(err)
 				}
 				if rows != 2 {

@@ -348,7 +348,8 @@ func (p *parser) rare(e *event, b []byte) error {
 	case writeRowsCompressedV1Event, updateRowsCompressedV1Event, deleteRowsCompressedV1Event,
 		writeRowsCompressedEvent, updateRowsCompressedEvent, deleteRowsCompressedEvent:
 		return p.parseRows(e, b)
-	case intvarEvent, randEvent, userVarEvent, appendBlockEvent, deleteFileEvent, beginLoadQueryEvent, executeLoadQueryEvent:
+	case intvarEvent, randEvent, userVarEvent: // of the statement that follows
+	case appendBlockEvent, deleteFileEvent, beginLoadQueryEvent, executeLoadQueryEvent:
 		e.kind = eventStatement
 	case startEncryptionEvent:
 		return errors.New("the log file is encrypted and can only be read through the server")

@@ -82,7 +82,7 @@ func TestUnknownEvents(t *testing.T) {
 	}
 	for typ, want := range map[eventType]eventKind{
 		stopEvent: eventStop, transactionContextEvent: eventOther, viewChangeEvent: eventOther, binlogCheckpointEvent: eventOther,
-		intvarEvent: eventStatement, executeLoadQueryEvent: eventStatement, ignorableEvent: eventOther,
+		intvarEvent: eventOther, executeLoadQueryEvent: eventStatement, ignorableEvent: eventOther,
 	} {
 		if e, err := newTestParser(t).parse(rawEvent(typ, 0, 200, 1, 2, 3)); err != nil || e.kind != want {
 			t.Errorf("type %d is %d: %v", typ, e.kind, err)
@@ -132,6 +132,8 @@ func TestQueryKinds(t *testing.T) {
 		"XA START X'61',X'',1": queryXAStart, "XA END X'61',X'',1": queryXAEnd, "XA COMMIT X'61',X'',1": queryXACommit, "XA ROLLBACK X'61',X'',1": queryXARollback,
 		"INSERT INTO t VALUES (1)": queryDML, "/* c */ -- x\n update t set a=1": queryDML, "/*!50000 DELETE */ FROM t": queryDML,
 		"(INSERT INTO t VALUES (1))": queryDML, "LOAD DATA INFILE 'x' INTO TABLE t": queryDML, "REPLACE t VALUES (1)": queryDML, "WITH x AS (SELECT 1) UPDATE t SET a=1": queryDML,
+		"SELECT `d`.`f`()": queryDML, "DO f()": queryDML, "SET STATEMENT a=1 FOR INSERT INTO t VALUES (1)": queryDML, "SET STATEMENT a='FOR' FOR ALTER TABLE t ADD x INT": queryOther,
+		"ANALYZE FORMAT=JSON UPDATE t SET a=1": queryDML, "ANALYZE TABLE t": queryOther, "SET PASSWORD FOR u = 'x'": queryOther,
 		"ALTER TABLE t ADD x INT": queryOther, "TRUNCATE t": queryOther, "CREATE TABLE t AS SELECT 1": queryOther, "BEGINNING": queryOther, "": queryOther, "/* open": queryOther,
 		"UPDATES": queryOther, "GRANT INSERT ON t TO u": queryOther,
 	} {

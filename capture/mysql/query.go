@@ -177,10 +177,28 @@ func (q *query) kind() queryKind {
 	case isWord(word, "XA"):
 		return xaKind(rest)
 	case isWord(word, "INSERT"), isWord(word, "UPDATE"), isWord(word, "DELETE"), isWord(word, "REPLACE"),
-		isWord(word, "LOAD"), isWord(word, "WITH"):
+		isWord(word, "LOAD"), isWord(word, "WITH"),
+		isWord(word, "SELECT"), isWord(word, "DO"), isWord(word, "CALL"): // of a function that changes rows
 		return queryDML
+	case isWord(word, "ANALYZE"): // MariaDB runs the statement that it analyzes
+		if next, _ := nextWord(skipComments(rest)); !isWord(next, "TABLE") && !isWord(next, "LOCAL") && !isWord(next, "NO_WRITE_TO_BINLOG") {
+			return queryDML
+		}
+	case isWord(word, "SET"):
+		return settingsKind(rest)
 	}
 	return queryOther
+}
+
+// settingsKind is the kind of MariaDB's SET STATEMENT … FOR, that of what follows.
+func settingsKind(rest []byte) queryKind {
+	if word, _ := nextWord(skipComments(rest)); !isWord(word, "STATEMENT") {
+		return queryOther
+	}
+	p := &ddlParser{in: string(rest), tokens: ddlTokens(string(rest), ddlDialect{mariadb: true})}
+	p.settings(&ddlStatement{})
+	q := query{sql: rest[p.peek().start:]}
+	return q.kind()
 }
 
 func xaKind(rest []byte) queryKind {

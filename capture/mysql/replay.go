@@ -49,6 +49,7 @@ func Replay(r Recording, settings Settings, log *zap.Logger) capture.OpenSource 
 		r.GTIDs = oneLine(r.GTIDs)
 		srv := &server{version: r.Version, mariadb: r.MariaDB, gtid: r.GTIDs != "", uuid: "recording", caseless: r.Caseless}
 		s := newSource(Connection{}, settings, scope, srv, log)
+		s.recorded = true
 		p := &replay{Source: s, recording: r}
 		return p, p.load()
 	}

@@ -101,9 +101,21 @@ func (t *schemaTopic) events(e *ddlEffect, s *ddlSession, text string, source *c
 // database.
 func touchedTables(e *ddlEffect) []string {
 	var out []string
+	for _, t := range namedTables(e) {
+		out = append(out, t.String())
+	}
+	if e.statement.kind == ddlDropDatabase {
+		out = append(out, e.fold(tableName{database: e.statement.database}).String())
+	}
+	return out
+}
+
+// namedTables are all tables that the statement changed, named as they are known.
+func namedTables(e *ddlEffect) []tableName {
+	var out []tableName
 	add := func(t tableName) {
-		if t != (tableName{}) && !slices.Contains(out, t.String()) {
-			out = append(out, t.String())
+		if t = e.fold(t); t != (tableName{}) && !slices.Contains(out, t) {
+			out = append(out, t)
 		}
 	}
 	for _, c := range e.changes {
@@ -120,9 +132,6 @@ func touchedTables(e *ddlEffect) []string {
 	slices.SortFunc(unsure, compareTables)
 	for _, t := range unsure {
 		add(t)
-	}
-	if e.statement.kind == ddlDropDatabase {
-		out = append(out, e.statement.database+".")
 	}
 	return out
 }

@@ -29,8 +29,10 @@ type Source struct {
 	ddl       *ddlServer
 	creates   map[tableName]string
 	databases map[string]ddlLocale
-	tx        transaction
-	xa        preparedXA
+	// recorded says that there is no server to read definitions from.
+	recorded bool
+	tx       transaction
+	xa       preparedXA
 
 	// The stream's place in the log, of the stream's goroutine alone: file and
 	// pos are where the next transaction begins, gtids (MySQL) or list (MariaDB)
@@ -335,11 +337,15 @@ func (s *Source) Position() []byte {
 }
 
 // Table is a captured table where the stream stands.
-func (s *Source) Table(database, name string) *capture.Table {
-	if t, err := s.table(database, name); err == nil && t != nil {
-		return t.Table
+func (s *Source) Table(database, name string) (*capture.Table, error) {
+	t, err := s.table(database, name)
+	if t != nil {
+		return t.Table, err
 	}
-	return nil
+	if n := (tableName{database, name}); s.history.catalog.table(n) == nil && !s.history.doubts(n) {
+		return nil, nil
+	}
+	return nil, err
 }
 
 // Entries are the definitions that changed.

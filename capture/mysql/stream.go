@@ -52,14 +52,21 @@ func (s *Source) Stream(ctx context.Context, wake <-chan struct{}, out capture.S
 		if time.Since(start) > longestPause {
 			attempt = 0
 		}
-		pause := min(100*time.Millisecond<<min(attempt, 8), longestPause)
-		pause = pause/2 + rand.N(pause/2)
-		s.log.Warn("reading the binary log broke off, connecting again", zap.Error(err), zap.Duration("pause", pause))
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(pause):
+		s.log.Warn("reading the binary log broke off, connecting again", zap.Error(err))
+		if err := pause(ctx, attempt); err != nil {
+			return err
 		}
+	}
+}
+
+// pause waits before an attempt to connect again.
+func pause(ctx context.Context, attempt int) error {
+	long := min(100*time.Millisecond<<min(attempt, 8), longestPause)
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(long/2 + rand.N(long/2)):
+		return nil
 	}
 }
 
@@ -173,6 +180,7 @@ func (b *block) fill(d *dump) {
 
 // run is the stream over one connection.
 type run struct {
+	ctx      context.Context
 	s        *Source
 	out      capture.Stream
 	parser   *parser
@@ -184,7 +192,7 @@ type run struct {
 }
 
 func (s *Source) newRun(ctx context.Context, checksum bool, wake <-chan struct{}, out capture.Stream) *run {
-	r := &run{s: s, out: out, wake: wake}
+	r := &run{ctx: ctx, s: s, out: out, wake: wake}
 	r.parser = newParser(checksum, func(m *tableMap) (*plan, error) { return s.plan(ctx, m) })
 	r.parser.seek(s.pos)
 	s.tx.abandon()
@@ -283,7 +291,10 @@ func (r *run) idle() error {
 // ended says what the end of a dump means.
 func ended(err error) error {
 	const fatalReading = 1236 // the server cannot read what was asked for
+	const sameID = 4052       // of MariaDB: another replica with our server id has come
 	switch {
+	case isServerError(err, sameID):
+		return fmt.Errorf("%w: another replica has the same database.server.id, as the instance has that led before; any other one needs an id of its own: %w", capture.ErrUnavailable, err)
 	case isServerError(err, fatalReading):
 		return fmt.Errorf("%w: the server refuses to send its log from here: %w", capture.ErrNoContinuity, err)
 	case errors.Is(err, io.EOF), errors.Is(err, errSilent):

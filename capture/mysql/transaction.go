@@ -3,6 +3,7 @@ package mysql
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/weir-cdc/weir/capture"
@@ -159,7 +160,14 @@ func (r *run) query(e *event) error {
 		r.s.xa.forget(e.query.xaID())
 		return r.pass(e)
 	case queryDML:
-		return r.statement(e.query.text())
+		session := r.s.ddl.sessionOf(&e.query)
+		if text := e.query.text(); r.s.mayChange(text, &session) {
+			return r.statement(text)
+		}
+		if t.open {
+			return nil
+		}
+		return r.pass(e)
 	}
 	return r.ddl(e)
 }
@@ -167,6 +175,42 @@ func (r *run) query(e *event) error {
 // statement refuses a change that is in the log as a statement only.
 func (r *run) statement(text string) error {
 	return fmt.Errorf("reading the binary log at %s:%d: a change was logged as a statement, whose rows are not known (%s); set binlog_format=ROW for all sessions and read the tables again", r.s.file, r.parser.pos, shorten(text))
+}
+
+// mayChange reports whether a statement may have changed rows that are captured:
+// it names a captured table or the database of one, or it was run in such a
+// database and does not say that it writes elsewhere.
+func (s *Source) mayChange(text string, session *ddlSession) bool {
+	own := *session
+	own.database = ""
+	p := &ddlParser{session: own, in: text, tokens: ddlTokens(text, own.ddlDialect)}
+	names, within := p.names(), false
+	for _, t := range s.history.possible() {
+		if !s.captures(t.database, t.name) {
+			continue
+		}
+		if names[strings.ToLower(t.name)] || names[strings.ToLower(t.database)] {
+			return true
+		}
+		within = within || strings.EqualFold(t.database, session.database)
+	}
+	return within && !p.writesElsewhere()
+}
+
+// writesElsewhere reports whether the statement changes one table, whose database
+// it names.
+func (p *ddlParser) writesElsewhere() bool {
+	if p.accept("SET", "STATEMENT") {
+		p.settings(&ddlStatement{})
+	}
+	if p.acceptOne("INSERT", "REPLACE", "UPDATE", "DELETE") == "" {
+		return false
+	}
+	for p.acceptOne("LOW_PRIORITY", "DELAYED", "HIGH_PRIORITY", "QUICK", "IGNORE", "INTO", "FROM") != "" {
+	}
+	t := p.table()
+	joined := p.isPunct(",") || p.acceptOne("JOIN", "INNER", "CROSS", "LEFT", "RIGHT", "NATURAL", "STRAIGHT_JOIN", "AS") != ""
+	return p.problem == "" && t.database != "" && !joined
 }
 
 // rows reports the rows of one event.
@@ -221,9 +265,25 @@ func (r *run) commit(e *event) error {
 	r.advance(e)
 	if begun {
 		r.moved = false
-		return r.out.Commit()
+		if err := r.out.Commit(); err != nil {
+			return err
+		}
+		return r.settle()
 	}
 	return r.progress()
+}
+
+// settle tells behind a transaction of tables that were in doubt, and that its
+// rows made known.
+func (r *run) settle() error {
+	if len(r.s.history.owed) == 0 {
+		return nil
+	}
+	c := &capture.SchemaChange{}
+	if r.s.settle(c); len(c.Tables) == 0 {
+		return nil
+	}
+	return r.out.Schema(c)
 }
 
 // pass moves behind something that is not reported.
