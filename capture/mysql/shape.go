@@ -98,7 +98,7 @@ func (c *Column) differsInLength(m *mapColumn) string {
 	length := c.Length
 	switch c.Type {
 	case "CHAR", "BINARY":
-		length = max(length, 1)
+		length = canonicalLength(c)
 	case "VARCHAR", "VARBINARY":
 	default:
 		return ""

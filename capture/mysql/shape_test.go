@@ -32,6 +32,8 @@ func TestShapes(t *testing.T) {
 		{"(a VARCHAR(10))", &tableMap{columns: []mapColumn{column(typeVarchar, 40)}}, ""},
 		{"(a VARCHAR(10) CHARACTER SET latin1)", &tableMap{columns: []mapColumn{column(typeVarchar, 40)}}, "room for 40 bytes"},
 		{"(a CHAR)", &tableMap{columns: []mapColumn{column(typeString, 4)}}, ""},
+		{"(a CHAR(0))", &tableMap{columns: []mapColumn{column(typeString, 0)}}, ""},
+		{"(a BINARY(0))", &tableMap{columns: []mapColumn{column(typeString, 4)}}, "room for 4 bytes"},
 		{"(a BINARY(16))", &tableMap{columns: []mapColumn{column(typeString, 16)}}, ""},
 		{"(a TEXT)", &tableMap{columns: []mapColumn{column(typeBlob, 2)}}, ""},
 		{"(a MEDIUMTEXT)", &tableMap{columns: []mapColumn{column(typeBlob, 2)}}, "lengths of 2 bytes"},
