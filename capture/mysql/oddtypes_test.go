@@ -24,3 +24,31 @@ func TestTypesWithoutLength(t *testing.T) {
 		f.sameTables(t, "t")
 	})
 }
+
+// TestLongUniqueKeys: for a unique key of a TEXT MariaDB adds a column to the rows
+// that no statement shows.
+func TestLongUniqueKeys(t *testing.T) {
+	for _, metadata := range []string{"FULL", "MINIMAL", "NO_LOG"} {
+		t.Run(metadata, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, servers.NewMariaDB(t, "--binlog-row-metadata="+metadata), true, nil)
+			f.run(t, "CREATE TABLE t (id INT PRIMARY KEY, b TEXT, UNIQUE (b))", "INSERT INTO t VALUES (1, 'x')")
+			f.start(t)
+			f.sameTables(t, "t")
+			f.run(t, "INSERT INTO t VALUES (3, 'y')", "UPDATE t SET b='z' WHERE id=1")
+			f.sameTables(t, "t")
+			f.run(t, "ALTER TABLE t ADD v VARCHAR(2000), ADD k INT DEFAULT 5, ADD UNIQUE (v, b), ADD UNIQUE (k, id) USING HASH, ADD UNIQUE (v(20))", "INSERT INTO t VALUES (4, 'w', 'v', 1)",
+				"UPDATE t SET v=id", "ALTER TABLE t DROP INDEX b", "INSERT INTO t VALUES (5, 'w', 'w', 2)", "CREATE TABLE u LIKE t", "INSERT INTO u SELECT * FROM t")
+			f.sameTables(t, "t", "u")
+		})
+	}
+}
+
+// TestDefaultOfAnotherColumn: MariaDB shows it without parentheses.
+func TestDefaultOfAnotherColumn(t *testing.T) {
+	f := newFixture(t, servers.MariaDB(t), true, nil)
+	f.run(t, "CREATE TABLE t (id INT PRIMARY KEY, a INT, b INT DEFAULT (a))", "INSERT INTO t (id, a) VALUES (1, 5)")
+	f.start(t)
+	f.run(t, "INSERT INTO t (id, a) VALUES (2, 6)")
+	f.sameTables(t, "t")
+}
