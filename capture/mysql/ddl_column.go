@@ -450,6 +450,9 @@ func (p *ddlParser) defaultValue(c *ddlColumn) {
 		c.Default = sign + p.textLiteral("the default")
 	case t.kind == ddlWord:
 		p.defaultWord(c, t)
+	case t.kind == ddlQuoted: // another column, as MariaDB shows it
+		p.take()
+		c.Default, c.DefaultExpression = p.in[t.start:t.end], true
 	default:
 		p.unexpected("the default of column " + c.Name)
 	}

@@ -1,11 +1,15 @@
 package mysql
 
 import (
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/weir-cdc/weir/capture"
 )
 
 // kindNames are for the tests' tables.
@@ -188,6 +192,22 @@ func TestTablesThatLoseRowsWithoutEvents(t *testing.T) {
 		_, e := follow(t, ddlSession{}, "CREATE TABLE t (a INT)", "CREATE TABLE u (a INT)", text)
 		if !slices.Equal(e.emptied, want) {
 			t.Errorf("%s empties %v, want %v (%s)", text, e.emptied, want, e.statement.problem)
+		}
+	}
+}
+
+// answers answers every statement alike.
+type answers [][]string
+
+func (a answers) query(context.Context, string) ([][]string, error) { return a, nil }
+
+// TestADefinitionThatIsNotUnderstoodIsNoOutage: what the server shows will be the
+// same when it is asked again.
+func TestADefinitionThatIsNotUnderstoodIsNoOutage(t *testing.T) {
+	for _, create := range []string{"CREATE TABLE `t` (`a` FANCYTYPE)", "CREATE TABLE `t` (`a` INT, PRIMARY KEY (`b`))"} {
+		_, _, err := new(ddlServer).readDefinition(t.Context(), answers{{"t", create}}, tableName{"db", "t"}, ddlLocale{"utf8mb4", "utf8mb4_bin"})
+		if err == nil || errors.Is(unavailable(err), capture.ErrUnavailable) {
+			t.Errorf("%s: %v", create, unavailable(err))
 		}
 	}
 }

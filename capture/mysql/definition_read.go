@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -171,6 +172,10 @@ func listTables(ctx context.Context, q querier, wanted func(database string) boo
 // it changes the session.
 const plainMode = "SET SESSION sql_mode = '', SESSION sql_quote_show_create = 1"
 
+// errNotUnderstood says that the server answered, and in a form that is not
+// known here: asking again changes nothing.
+var errNotUnderstood = errors.New("the server's answer is not understood")
+
 // readDefinition reads a table's definition from the server, and returns the
 // statement that would create it. A table that does not exist, or that is a
 // view, is nil.
@@ -190,7 +195,7 @@ func (s *ddlServer) readDefinition(ctx context.Context, q querier, t tableName, 
 	session.implicitTimestamps = false // what is shown says NULL or NOT NULL
 	st := parseDDL(create, session)
 	if st.kind != ddlCreateTable {
-		return nil, "", fmt.Errorf("reading the definition of %s: %s: %s", t, st.problem, create)
+		return nil, "", fmt.Errorf("reading the definition of %s: %w: %s: %s", t, errNotUnderstood, st.problem, create)
 	}
 	st.tables[0] = t // as it is listed
 	c := newCatalog(false)
@@ -199,7 +204,7 @@ func (s *ddlServer) readDefinition(ctx context.Context, q querier, t tableName, 
 	effect := c.apply(st, &session)
 	d := c.table(t)
 	if d == nil {
-		return nil, "", fmt.Errorf("reading the definition of %s: %s: %s", t, effect.unsure[t], create)
+		return nil, "", fmt.Errorf("reading the definition of %s: %w: %s: %s", t, errNotUnderstood, effect.unsure[t], create)
 	}
 	return d, create, nil
 }

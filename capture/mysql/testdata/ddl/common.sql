@@ -124,6 +124,7 @@ CREATE TABLE reals (a REAL, b REAL(7,2));
 SET SESSION sql_mode = '';
 CREATE TABLE `dot.ted` (a INT);
 ALTER TABLE {db} . `dot.ted` ADD COLUMN b INT;
+CREATE TABLE of_others (a INT, b INT DEFAULT (a), c INT DEFAULT (-a), d INT DEFAULT (a + b));
 DROP TABLE IF EXISTS `dot.ted`, reals, nothere CASCADE;
 DROP TABLE nobs RESTRICT;
 DROP TABLES copy_old, copy;
