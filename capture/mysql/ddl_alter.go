@@ -21,6 +21,7 @@ const (
 	specOptions
 	specVersioning
 	specNoVersioning
+	specDropPeriod
 	specLosesRows    // of a partition, or of all by IMPORT TABLESPACE
 	specExchange     // rows of two tables change without events
 	specPartitionOut // a partition becomes a table
@@ -166,8 +167,8 @@ func (p *ddlParser) dropSpec() ddlSpec {
 		return ddlSpec{op: specLosesRows}
 	case p.accept("SYSTEM", "VERSIONING"):
 		return ddlSpec{op: specNoVersioning}
-	case p.accept("PERIOD", "FOR"):
-		p.name("DROP PERIOD")
+	case p.accept("PERIOD", "FOR"), p.accept("PERIOD", "IF", "EXISTS", "FOR"):
+		return ddlSpec{op: specDropPeriod, name: p.name("DROP PERIOD")}
 	default:
 		p.accept("COLUMN")
 		s := ddlSpec{op: specDropColumn, ifExists: p.ifExists(), name: p.name("DROP COLUMN")}

@@ -43,7 +43,9 @@ func (b *tableBuilder) create(c *ddlCreate) error {
 	if c.versioned {
 		b.addVersioning(bounds)
 	}
-	b.addKeys(append(keys, c.keys...))
+	if err := b.addKeys(append(keys, c.keys...)); err != nil {
+		return err
+	}
 	return b.finish()
 }
 
@@ -161,16 +163,18 @@ func (b *tableBuilder) finishColumns() {
 }
 
 // addKeys adds keys; those without a name are named as the servers do.
-func (b *tableBuilder) addKeys(keys []ddlKey) {
+func (b *tableBuilder) addKeys(keys []ddlKey) error {
+	b.addPeriods(keys)
 	for i := range keys {
 		k := &keys[i]
 		if k.period {
-			b.notNull(k.columns)
 			continue
 		}
 		k.columns = b.withoutRowEnd(k.columns)
 		if k.primary {
-			b.d.PrimaryKey = k.columns
+			if err := b.primaryKey(k); err != nil {
+				return err
+			}
 			continue
 		}
 		if k.name == "" {
@@ -180,6 +184,36 @@ func (b *tableBuilder) addKeys(keys []ddlKey) {
 		}
 		b.d.Keys = append(b.d.Keys, Key{Name: k.name, Unique: k.unique, Columns: k.columns, Prefix: k.prefix, Expression: k.expression})
 	}
+	return nil
+}
+
+// addPeriods makes the columns of periods NOT NULL, and knows the one that keys
+// can have.
+func (b *tableBuilder) addPeriods(keys []ddlKey) {
+	for i := range keys {
+		k := &keys[i]
+		if !k.period {
+			continue
+		}
+		b.notNull(k.columns)
+		if len(k.columns) == 2 && !strings.EqualFold(k.name, "SYSTEM_TIME") {
+			b.d.Period = Period{Name: k.name, Start: k.columns[0], End: k.columns[1]}
+		}
+	}
+}
+
+// primaryKey sets the primary key. A period in it stands for its end, then its
+// start, behind the columns.
+func (b *tableBuilder) primaryKey(k *ddlKey) error {
+	b.d.PrimaryKey = k.columns
+	if k.overlaps == "" {
+		return nil
+	}
+	if !strings.EqualFold(k.overlaps, b.d.Period.Name) {
+		return fmt.Errorf("the primary key's period %s is not known", k.overlaps)
+	}
+	b.d.PrimaryKey = append(b.d.PrimaryKey, b.d.Period.End, b.d.Period.Start)
+	return nil
 }
 
 // notNull makes columns NOT NULL.
@@ -277,7 +311,9 @@ func (b *tableBuilder) alter(specs []ddlSpec) error {
 	b.finishColumns()
 	b.d.Columns = append(b.d.Columns, hidden...)
 	b.versioning(specs)
-	b.addKeys(keys)
+	if err := b.addKeys(keys); err != nil {
+		return err
+	}
 	return b.finish()
 }
 
@@ -442,6 +478,8 @@ func (b *tableBuilder) followColumns(specs []ddlSpec) {
 		switch s := &specs[i]; s.op {
 		case specDropPrimary:
 			b.d.PrimaryKey = nil
+		case specDropPeriod:
+			b.d.Period = Period{}
 		case specDropKey, specDropConstraint:
 			if at := b.keyIndex(s.name); at >= 0 {
 				b.d.Keys = slices.Delete(b.d.Keys, at, at+1)

@@ -31,7 +31,8 @@ type ddlKey struct {
 	// that it has something else than columns.
 	prefix, expression bool
 	expressionFirst    bool
-	period             bool // no key, but the two columns of a MariaDB period, which are NOT NULL
+	period             bool   // no key, but the two columns of a MariaDB period, which are NOT NULL
+	overlaps           string // the period that stands behind columns: WITHOUT OVERLAPS
 	ifNotExists        bool
 }
 
@@ -162,7 +163,8 @@ func (p *ddlParser) keyParts(k *ddlKey) {
 		}
 		p.acceptOne("ASC", "DESC")
 		if p.accept("WITHOUT", "OVERLAPS") { // of MariaDB: the column is a period
-			k.columns, k.expression = k.columns[:len(k.columns)-1], true
+			last := len(k.columns) - 1
+			k.overlaps, k.columns, k.expression = k.columns[last], k.columns[:last], true
 		}
 		if p.punct(")") {
 			return

@@ -289,6 +289,25 @@ func TestUniqueKeysAreFollowed(t *testing.T) {
 	}
 }
 
+func TestKeysNameThePeriodsColumns(t *testing.T) {
+	s := ddlSession{ddlDialect: ddlDialect{mariadb: true}}
+	const create = "CREATE TABLE t (id INT, s DATE, x INT, e DATE, PRIMARY KEY (x, id, p WITHOUT OVERLAPS), PERIOD FOR p (s, e))"
+	for alter, want := range map[string]string{
+		"ALTER TABLE t ADD y INT":        "x,id,e,s",
+		"ALTER TABLE t DROP PRIMARY KEY": "",
+		"ALTER TABLE t DROP PRIMARY KEY, ADD PRIMARY KEY (id, p WITHOUT OVERLAPS)":                                            "id,e,s",
+		"ALTER TABLE t DROP PRIMARY KEY, DROP PERIOD FOR p, ADD PERIOD FOR q (s, e), ADD PRIMARY KEY (x, q WITHOUT OVERLAPS)": "x,e,s",
+	} {
+		catalog, e := follow(t, s, create, alter)
+		if d := catalog.table(tableName{"db", "t"}); d == nil || strings.Join(d.Key(), ",") != want {
+			t.Errorf("%s: %+v, want key %s (%v)", alter, d, want, e.unsure)
+		}
+	}
+	if catalog, _ := follow(t, s, create, "ALTER TABLE t DROP PERIOD FOR p, ADD PRIMARY KEY (p WITHOUT OVERLAPS)"); catalog.table(tableName{"db", "t"}) != nil {
+		t.Error("a key of a period that is not known is taken for known")
+	}
+}
+
 // FuzzDDL demands that no text breaks the parser, that what Debezium would
 // publish of a statement is part of it, and that this says the same again.
 func FuzzDDL(f *testing.F) {

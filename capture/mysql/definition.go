@@ -28,6 +28,15 @@ type Definition struct {
 	// Sequence that this is no table but a MariaDB sequence.
 	Versioned bool `json:"versioned,omitempty"`
 	Sequence  bool `json:"sequence,omitempty"`
+	// Period is MariaDB's application-time period, which keys name like a column.
+	Period Period `json:"period,omitzero"`
+}
+
+// Period is a period of a MariaDB table: its name and its two columns.
+type Period struct {
+	Name  string `json:"name"`
+	Start string `json:"start"`
+	End   string `json:"end"`
 }
 
 // Key is an index of a table, other than the primary key.

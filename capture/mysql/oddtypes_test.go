@@ -52,3 +52,20 @@ func TestDefaultOfAnotherColumn(t *testing.T) {
 	f.run(t, "INSERT INTO t (id, a) VALUES (2, 6)")
 	f.sameTables(t, "t")
 }
+
+// TestKeysWithPeriods: rows that differ in the period only, which MariaDB's
+// PRIMARY KEY (id, p WITHOUT OVERLAPS) has, are different rows.
+func TestKeysWithPeriods(t *testing.T) {
+	f := newFixture(t, servers.MariaDB(t), true, map[string]string{"time.precision.mode": "isostring"})
+	f.run(t, "CREATE TABLE t (id INT, s DATE, e DATE, v INT, PERIOD FOR p (s, e), PRIMARY KEY (id, p WITHOUT OVERLAPS))",
+		"INSERT INTO t VALUES (1, '2020-01-01', '2021-01-01', 1), (1, '2021-01-01', '2022-01-01', 2)")
+	f.start(t)
+	f.run(t, "INSERT INTO t VALUES (2, '2020-01-01', '2021-01-01', 1), (2, '2021-01-01', '2022-01-01', 2)")
+	keys := map[string]bool{}
+	for _, e := range f.events(t, "t") {
+		keys[e.key] = true
+	}
+	if len(keys) != 4 || !keys[`{"id":1,"e":"2021-01-01Z","s":"2020-01-01Z"}`] {
+		t.Errorf("4 rows have the keys %v", keys)
+	}
+}
