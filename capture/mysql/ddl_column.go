@@ -161,7 +161,10 @@ func (p *ddlParser) dimensions(c *ddlColumn, t *ddlType) {
 		c.Length = t.length
 	}
 	if t.scaled {
-		c.Length, c.Scale = max(c.Length, 1), max(c.Scale, 0)
+		c.Scale = max(c.Scale, 0)
+		if c.Length <= 0 && c.Scale == 0 { // DECIMAL(0) is one that says none
+			c.Length = t.length
+		}
 	}
 }
 

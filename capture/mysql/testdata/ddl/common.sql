@@ -125,6 +125,7 @@ SET SESSION sql_mode = '';
 CREATE TABLE `dot.ted` (a INT);
 ALTER TABLE {db} . `dot.ted` ADD COLUMN b INT;
 CREATE TABLE of_others (a INT, b INT DEFAULT (a), c INT DEFAULT (-a), d INT DEFAULT (a + b));
+CREATE TABLE no_digits (a DECIMAL(0), b DECIMAL(0,0), c NUMERIC(65,30), d DECIMAL);
 DROP TABLE IF EXISTS `dot.ted`, reals, nothere CASCADE;
 DROP TABLE nobs RESTRICT;
 DROP TABLES copy_old, copy;
