@@ -109,6 +109,9 @@ func (b *tableBuilder) characterSet(c *Column, binary bool) {
 			l.collation = l.charset + "_bin"
 		}
 		c.Charset, c.Collation = l.charset, l.collation
+		if l.charset != "binary" {
+			c.trimChoices()
+		}
 		if typ, ok := binaryTypes[c.Type]; ok && l.charset == "binary" {
 			c.Type, c.Written = typ, c.TypeName()
 		}
@@ -119,6 +122,15 @@ func (b *tableBuilder) characterSet(c *Column, binary bool) {
 	}
 	if (c.Type == "TEXT" || c.Type == "BLOB") && c.Length >= 0 {
 		c.sized()
+	}
+}
+
+// trimChoices leaves out the blanks at the ends of an ENUM's or SET's values,
+// which count among bytes only.
+func (c *Column) trimChoices() {
+	c.Values = slices.Clone(c.Values)
+	for i := range c.Values {
+		c.Values[i] = strings.TrimRight(c.Values[i], " ")
 	}
 }
 

@@ -168,8 +168,8 @@ func (p *ddlParser) dimensions(c *ddlColumn, t *ddlType) {
 	}
 }
 
-// choices reads the values of an ENUM or SET. Blanks at a value's end do not
-// count, as everywhere in these types.
+// choices reads the values of an ENUM or SET. Whether blanks at a value's end
+// count is decided with the character set.
 func (p *ddlParser) choices(c *ddlColumn) {
 	p.expect("(", "the values of column "+c.Name)
 	plain := true
@@ -182,7 +182,7 @@ func (p *ddlParser) choices(c *ddlColumn) {
 			return
 		}
 		literals = append(literals, literal)
-		plain = plain && literal == choiceLiteral(value)
+		plain = plain && literal == choiceLiteral(strings.TrimRight(value, " "))
 		c.Values = append(c.Values, value)
 		if p.punct(")") {
 			break
@@ -211,7 +211,7 @@ func (p *ddlParser) choice(t *ddlToken) (value, literal string, ok bool) {
 	default:
 		return "", "", false
 	}
-	return strings.TrimRight(value, " "), literal, true
+	return value, literal, true
 }
 
 // choiceLiteral is a value as the servers write it.

@@ -69,3 +69,14 @@ func TestKeysWithPeriods(t *testing.T) {
 		t.Errorf("4 rows have the keys %v", keys)
 	}
 }
+
+// TestChoicesOfBytes: blanks at the end of a value count in an ENUM of bytes.
+func TestChoicesOfBytes(t *testing.T) {
+	onBoth(t, func(t *testing.T, server servers.SQL, mariadb bool) {
+		f := newFixture(t, server, mariadb, nil)
+		f.run(t, "CREATE TABLE t (id INT PRIMARY KEY, e ENUM('a ','b') CHARACTER SET binary, f ENUM('a ','b'))", "INSERT INTO t VALUES (1, 'a ', 'a ')")
+		f.start(t)
+		f.run(t, "INSERT INTO t VALUES (2, 'a ', 'a ')")
+		f.sameTables(t, "t")
+	})
+}
