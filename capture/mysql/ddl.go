@@ -68,6 +68,8 @@ type ddlStatement struct {
 	// exists is IF EXISTS, IF NOT EXISTS or OR REPLACE.
 	ifExists, ifNotExists, orReplace bool
 	temporary                        bool
+	// ignore is MariaDB's ALTER IGNORE: rows that a key does not allow are deleted.
+	ignore bool
 	// sequence says that the table is a MariaDB sequence.
 	sequence bool
 

@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -12,8 +13,10 @@ import (
 type tableBuilder struct {
 	session  *ddlSession
 	d        *Definition
-	database ddlLocale // the database's default
+	database ddlLocale // what CONVERT TO CHARACTER SET DEFAULT means
 	locale   ddlLocale // the table's default
+	// converted is what CONVERT TO gives the columns.
+	converted ddlLocale
 	// columns are those of the new table while it is being made; was is the name
 	// that an existing one has had.
 	columns []builtColumn
@@ -22,7 +25,8 @@ type tableBuilder struct {
 
 type builtColumn struct {
 	Column
-	was string
+	was  string
+	said bool // by the statement itself
 }
 
 // create makes the table of a CREATE TABLE.
@@ -305,7 +309,7 @@ func (b *tableBuilder) alter(specs []ddlSpec) error {
 			hidden = append(hidden, c)
 			continue
 		}
-		b.columns = append(b.columns, builtColumn{c, c.Name})
+		b.columns = append(b.columns, builtColumn{Column: c, was: c.Name})
 	}
 	var keys []ddlKey
 	var places []ddlColumn
@@ -316,6 +320,11 @@ func (b *tableBuilder) alter(specs []ddlSpec) error {
 	}
 	for i := range places {
 		if err := b.place(&places[i]); err != nil {
+			return err
+		}
+	}
+	if slices.ContainsFunc(specs, func(s ddlSpec) bool { return s.op == specConvert }) {
+		if err := b.convert(); err != nil {
 			return err
 		}
 	}
@@ -333,6 +342,7 @@ func (b *tableBuilder) alter(specs []ddlSpec) error {
 // which columns that are added get too.
 func (b *tableBuilder) tableLocale(specs []ddlSpec) {
 	b.locale = ddlLocale{b.d.Charset, b.d.Collation}
+	var said ddlLocale
 	for i := range specs {
 		o := &specs[i].options
 		switch specs[i].op {
@@ -342,13 +352,21 @@ func (b *tableBuilder) tableLocale(specs []ddlSpec) {
 				inherited = b.database
 			}
 			b.locale = b.session.resolve(o.ddlLocale, inherited)
+			if o.charset == "default" && o.collation == "" && !b.session.mariadb {
+				b.locale = b.database
+			}
+			b.converted = b.locale
+			if !b.session.mariadb {
+				said = ddlLocale{}
+			}
 		case specOptions:
-			b.locale = b.session.resolve(o.ddlLocale, b.locale)
+			said = ddlLocale{cmp.Or(o.charset, said.charset), cmp.Or(o.collation, said.collation)}
 			if o.hasComment {
 				b.d.Comment = o.comment
 			}
 		}
 	}
+	b.locale = b.session.resolve(said, b.locale)
 	b.d.Charset, b.d.Collation = b.locale.charset, b.locale.collation
 }
 
@@ -374,8 +392,6 @@ func (b *tableBuilder) alterColumn(s *ddlSpec, places *[]ddlColumn, keys *[]ddlK
 	case specAddKey:
 		*keys = append(*keys, s.keys...)
 		return nil
-	case specConvert:
-		return b.convert()
 	case specChange, specDropColumn, specRenameColumn, specDefault, specVisibility:
 	default:
 		return nil
@@ -415,7 +431,7 @@ func (b *tableBuilder) changeColumn(s *ddlSpec, at int, places *[]ddlColumn) {
 			b.columns = slices.Delete(b.columns, at, at+1)
 			return
 		}
-		c.Column = b.column(&d)
+		c.Column, c.said = b.column(&d), true
 	}
 }
 
@@ -438,7 +454,7 @@ func (b *tableBuilder) place(c *ddlColumn) error {
 			return fmt.Errorf("it has no column %s", c.after)
 		}
 	}
-	b.columns = slices.Insert(b.columns, at, builtColumn{b.column(c), c.was})
+	b.columns = slices.Insert(b.columns, at, builtColumn{b.column(c), c.was, true})
 	return nil
 }
 
@@ -452,10 +468,11 @@ func (b *tableBuilder) generatedKey() bool {
 	return c.Name == "my_row_id" && b.d.PrimaryKey[0] == c.Name && c.AutoIncrement && c.Invisible
 }
 
-// convert gives all columns of text the table's new character set. TEXT grows
-// where the same number of characters may need more bytes.
+// convert gives all columns of text the table's new character set, whatever the
+// statement says of a column. TEXT that was there grows where the same number of
+// characters may need more bytes.
 func (b *tableBuilder) convert() error {
-	if b.locale.charset == "binary" {
+	if b.converted.charset == "binary" {
 		return fmt.Errorf("it was converted to bytes")
 	}
 	sizes := map[string]int{"TINYTEXT": 1<<8 - 1, "TEXT": 1<<16 - 1, "MEDIUMTEXT": 1<<24 - 1}
@@ -464,8 +481,12 @@ func (b *tableBuilder) convert() error {
 		if c.Charset == "" || c.Charset == "binary" {
 			continue
 		}
-		if size, ok := sizes[c.Type]; ok {
-			switch bytes := size / charsetWidth(c.Charset) * charsetWidth(b.locale.charset); {
+		size, ok := sizes[c.Type]
+		if ok && c.said && c.was != "" && !b.session.mariadb {
+			return fmt.Errorf("column %s was changed and converted", c.Name)
+		}
+		if ok && !c.said {
+			switch bytes := size / charsetWidth(c.Charset) * charsetWidth(b.converted.charset); {
 			case bytes >= 1<<24:
 				c.Type = "LONGTEXT"
 			case bytes >= 1<<16:
@@ -474,7 +495,7 @@ func (b *tableBuilder) convert() error {
 				c.Type = "TEXT"
 			}
 		}
-		c.Charset, c.Collation = b.locale.charset, b.locale.collation
+		c.Charset, c.Collation = b.converted.charset, b.converted.collation
 	}
 	return nil
 }

@@ -161,6 +161,7 @@ func TestWhatCannotBeFollowedIsDoubted(t *testing.T) {
 		{"t", []string{"CREATE TABLE t (a INT)", "FROBNICATE TABLE t"}},
 		{"t", []string{"CREATE TABLE t (a INT)", "FROBNICATE DATABASE db"}},
 		{"u", []string{"CREATE TABLE t (a INT)", "ALTER TABLE t RENAME TO u, ADD a INT"}},
+		{"t", []string{"CREATE TABLE t (a TEXT)", "ALTER TABLE t MODIFY a TINYTEXT, CONVERT TO CHARACTER SET utf8mb4"}}, // grows by what it was
 		{"t", []string{"CREATE TABLE t AS SELECT 1"}},
 		{"t", []string{"CREATE TABLE t LIKE nothere"}},
 		{"t", []string{"RENAME TABLE nothere TO t"}},
@@ -187,6 +188,12 @@ func TestTablesThatLoseRowsWithoutEvents(t *testing.T) {
 		"ALTER TABLE t REORGANIZE PARTITION p INTO (PARTITION q VALUES LESS THAN (1))": nil,
 		"ALTER TABLE t ADD PARTITION PARTITIONS 2":                                     nil,
 		"ALTER TABLE t REMOVE PARTITIONING":                                            nil,
+		"ALTER IGNORE TABLE t ADD UNIQUE (a)":                                          {{"db", "t"}},
+		"ALTER ONLINE IGNORE TABLE t ADD b INT, ADD PRIMARY KEY (a)":                   {{"db", "t"}},
+		"ALTER IGNORE TABLE t ADD b INT UNIQUE":                                        {{"db", "t"}},
+		"ALTER IGNORE TABLE t MODIFY a TINYINT":                                        {{"db", "t"}},
+		"ALTER IGNORE TABLE t ADD b INT, ADD KEY (a)":                                  nil,
+		"ALTER TABLE t ADD UNIQUE (a)":                                                 nil,
 		"DROP TABLE t":                                                                 nil,
 	} {
 		_, e := follow(t, ddlSession{}, "CREATE TABLE t (a INT)", "CREATE TABLE u (a INT)", text)

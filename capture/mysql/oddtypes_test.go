@@ -2,6 +2,7 @@ package mysql_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/weir-cdc/weir/deploy/local/servers"
 )
@@ -79,4 +80,32 @@ func TestChoicesOfBytes(t *testing.T) {
 		f.run(t, "INSERT INTO t VALUES (2, 'a ', 'a ')")
 		f.sameTables(t, "t")
 	})
+}
+
+// TestConvertWins: CONVERT TO wins over what the same statement says of a column,
+// and the bytes are read in what they are written in.
+func TestConvertWins(t *testing.T) {
+	f := newFixture(t, servers.NewMariaDB(t, "--binlog-row-metadata=NO_LOG"), true, nil)
+	f.run(t, "CREATE TABLE t (id INT PRIMARY KEY, a TEXT) CHARACTER SET latin1")
+	f.start(t)
+	f.run(t, "ALTER TABLE t ADD b TEXT CHARACTER SET latin1, CONVERT TO CHARACTER SET utf8mb4", "INSERT INTO t VALUES (1, 'é', 'é')")
+	for _, e := range f.events(t, "t") {
+		if e.after["a"] != "é" || e.after["b"] != "é" {
+			t.Errorf("é became %v", e.after)
+		}
+	}
+}
+
+// TestAlterIgnore: the rows that MariaDB deletes without events for a new key are
+// deleted in the topic.
+func TestAlterIgnore(t *testing.T) {
+	f := newFixture(t, servers.MariaDB(t), true, nil)
+	f.run(t, "CREATE TABLE t (id INT PRIMARY KEY, v INT)", "INSERT INTO t VALUES (1, 1), (2, 1), (3, 3)")
+	f.start(t)
+	f.sync(t)
+	f.run(t, "ALTER IGNORE TABLE t ADD UNIQUE (v)")
+	f.sync(t)
+	for deadline := time.Now().Add(20 * time.Second); len(state(t, f.read(t, "t"))) > 2 && time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+	}
+	f.sameTables(t, "t")
 }
