@@ -198,7 +198,11 @@ func (b *tableBuilder) addKeys(keys []ddlKey) error {
 		} else if k.ifNotExists && b.keyIndex(k.name) >= 0 {
 			continue
 		}
-		b.d.Keys = append(b.d.Keys, Key{Name: k.name, Unique: k.unique, Columns: k.columns, Prefix: k.prefix, Expression: k.expression})
+		key := Key{Name: k.name, Unique: k.unique, Columns: k.columns, Prefix: k.prefix, Expression: k.expression}
+		if k.prefix && len(k.prefixes) == len(k.columns) { // else the end of a row's version was left out
+			key.Prefixes = slices.Clone(k.prefixes)
+		}
+		b.d.Keys = append(b.d.Keys, key)
 	}
 	return nil
 }
@@ -292,6 +296,7 @@ func (b *tableBuilder) finish() error {
 			}
 			b.d.Keys[i].Columns[j] = c.Name
 		}
+		b.d.wholeColumns(&b.d.Keys[i])
 	}
 	b.d.sortKeys()
 	b.d.chooseUnique()
@@ -327,6 +332,9 @@ func (b *tableBuilder) alter(specs []ddlSpec) error {
 		if err := b.convert(); err != nil {
 			return err
 		}
+	}
+	if b.keepsPlace(specs) {
+		return fmt.Errorf("whether a key that was dropped and added again keeps its place is not known")
 	}
 	b.followColumns(specs)
 	b.finishColumns()
@@ -504,7 +512,7 @@ func (b *tableBuilder) convert() error {
 func (b *tableBuilder) followColumns(specs []ddlSpec) {
 	b.d.PrimaryKey = b.follow(b.d.PrimaryKey)
 	for i := range b.d.Keys {
-		b.d.Keys[i].Columns = b.follow(b.d.Keys[i].Columns)
+		b.followKey(&b.d.Keys[i])
 	}
 	b.d.Keys = slices.DeleteFunc(b.d.Keys, func(k Key) bool { return len(k.Columns) == 0 && !k.Expression })
 	for i := range specs {
@@ -527,6 +535,22 @@ func (b *tableBuilder) followColumns(specs []ddlSpec) {
 	}
 }
 
+// followKey lets a key's columns follow, each with its prefix.
+func (b *tableBuilder) followKey(k *Key) {
+	columns := k.Columns
+	k.Columns = b.follow(columns)
+	if len(k.Prefixes) != len(columns) {
+		return
+	}
+	var prefixes []int
+	for i, name := range columns {
+		if b.find(name) >= 0 {
+			prefixes = append(prefixes, k.Prefixes[i])
+		}
+	}
+	k.Prefixes = prefixes
+}
+
 // follow returns the names that a key's columns have now, without those that
 // are gone.
 func (b *tableBuilder) follow(names []string) []string {
@@ -537,6 +561,26 @@ func (b *tableBuilder) follow(names []string) []string {
 		}
 	}
 	return out
+}
+
+// keepsPlace reports whether MySQL may leave a unique key where it was, which
+// decides which one is the table's: it does for one that is dropped and added
+// again as it was, if nothing else has it make the table anew.
+func (b *tableBuilder) keepsPlace(specs []ddlSpec) bool {
+	if b.session.mariadb || len(b.d.PrimaryKey) > 0 {
+		return false
+	}
+	again := func(was *Key) bool {
+		return was.Unique && slices.ContainsFunc(specs, func(s ddlSpec) bool {
+			return s.op == specAddKey && slices.ContainsFunc(s.keys, func(k ddlKey) bool {
+				return k.unique && slices.EqualFunc(k.columns, was.Columns, strings.EqualFold)
+			})
+		})
+	}
+	return slices.ContainsFunc(specs, func(s ddlSpec) bool {
+		at := b.keyIndex(s.name)
+		return (s.op == specDropKey || s.op == specDropConstraint) && at >= 0 && again(&b.d.Keys[at]) && len(b.d.Unique) > 0
+	})
 }
 
 // versioning adds or drops system versioning.

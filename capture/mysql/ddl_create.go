@@ -27,6 +27,7 @@ type ddlKey struct {
 	name            string
 	primary, unique bool
 	columns         []string
+	prefixes        []int // of columns, 0 for a whole one
 	// prefix says that it has only the beginning of a column, and expression
 	// that it has something else than columns.
 	prefix, expression bool
@@ -156,15 +157,18 @@ func (p *ddlParser) keyParts(k *ddlKey) {
 			k.expression = true
 			k.expressionFirst = k.expressionFirst || len(k.columns) == 0
 		} else {
-			k.columns = append(k.columns, p.name("the key"))
-			if p.parens() {
+			k.columns, k.prefixes = append(k.columns, p.name("the key")), append(k.prefixes, 0)
+			if p.punct("(") {
 				k.prefix = true
+				k.prefixes[len(k.prefixes)-1] = p.number("the key")
+				p.expect(")", "the key")
 			}
 		}
 		p.acceptOne("ASC", "DESC")
 		if p.accept("WITHOUT", "OVERLAPS") { // of MariaDB: the column is a period
 			last := len(k.columns) - 1
 			k.overlaps, k.columns, k.expression = k.columns[last], k.columns[:last], true
+			k.prefixes = k.prefixes[:last]
 		}
 		if p.punct(")") {
 			return

@@ -162,6 +162,7 @@ func TestWhatCannotBeFollowedIsDoubted(t *testing.T) {
 		{"t", []string{"CREATE TABLE t (a INT)", "FROBNICATE DATABASE db"}},
 		{"u", []string{"CREATE TABLE t (a INT)", "ALTER TABLE t RENAME TO u, ADD a INT"}},
 		{"t", []string{"CREATE TABLE t (a TEXT)", "ALTER TABLE t MODIFY a TINYTEXT, CONVERT TO CHARACTER SET utf8mb4"}}, // grows by what it was
+		{"t", []string{"CREATE TABLE t (a INT NOT NULL, b INT NOT NULL, UNIQUE (a), UNIQUE (b))", "ALTER TABLE t DROP INDEX a, ADD UNIQUE (a)"}},
 		{"t", []string{"CREATE TABLE t AS SELECT 1"}},
 		{"t", []string{"CREATE TABLE t LIKE nothere"}},
 		{"t", []string{"RENAME TABLE nothere TO t"}},
@@ -289,6 +290,10 @@ func TestUniqueKeysAreFollowed(t *testing.T) {
 		{"ALTER TABLE t DROP CONSTRAINT ua", "c"},
 		{"DROP INDEX ua ON t", "c"},
 		{"CREATE UNIQUE INDEX ux ON t (c, a)", "a"},
+		{"ALTER TABLE t MODIFY c VARCHAR(3) NOT NULL", "a"}, // all of it is in the key, which keeps its place
+		{"ALTER TABLE t MODIFY c INT NOT NULL, DROP INDEX ua", "c"},
+		{"ALTER TABLE t MODIFY c VARCHAR(4) NOT NULL", "a"},
+		{"ALTER TABLE t ADD e VARCHAR(9) NOT NULL, DROP INDEX ua, ADD UNIQUE (e(9))", "e"},
 	} {
 		if got := key(create, c.alter); got != c.want {
 			t.Errorf("%s leaves key %q, want %q", c.alter, got, c.want)
@@ -312,6 +317,23 @@ func TestKeysNameThePeriodsColumns(t *testing.T) {
 	}
 	if catalog, _ := follow(t, s, create, "ALTER TABLE t DROP PERIOD FOR p, ADD PRIMARY KEY (p WITHOUT OVERLAPS)"); catalog.table(tableName{"db", "t"}) != nil {
 		t.Error("a key of a period that is not known is taken for known")
+	}
+}
+
+// TestAPrefixOfAllIsNone: a key of a column's first characters that are all it has
+// comes before keys of beginnings, as one of the whole column does.
+func TestAPrefixOfAllIsNone(t *testing.T) {
+	for create, want := range map[string]string{
+		"a VARCHAR(9) NOT NULL, b INT NOT NULL, UNIQUE (a(9)), UNIQUE (b)":          "a",
+		"a VARCHAR(9) NOT NULL, b INT NOT NULL, UNIQUE (a(8)), UNIQUE (b)":          "b",
+		"a CHAR NOT NULL, b INT NOT NULL, UNIQUE (a(1)), UNIQUE (b)":                "a",
+		"a TINYBLOB NOT NULL, b INT NOT NULL, UNIQUE (a(255)), UNIQUE (b)":          "b",
+		"a BINARY(4) NOT NULL, b TEXT NOT NULL, UNIQUE (b(2), a(4)), UNIQUE (a(4))": "a",
+	} {
+		catalog, _ := follow(t, ddlSession{}, "CREATE TABLE t ("+create+")")
+		if got := strings.Join(catalog.table(tableName{"db", "t"}).Key(), ","); got != want {
+			t.Errorf("%s has key %s, want %s", create, got, want)
+		}
 	}
 }
 
