@@ -79,7 +79,9 @@ var ddlTypes = map[string]ddlType{
 
 // dataType reads the type and what belongs to its name.
 func (p *ddlParser) dataType(c *ddlColumn) {
-	if p.isAt("mariadb_schema") && p.peekAt(1).text == "." {
+	schema := ""
+	if t := p.peek(); p.peekAt(1).text == "." && t.kind == ddlWord && strings.HasSuffix(lowerWord(t.text), "_schema") {
+		schema = lowerWord(t.text)
 		p.pos += 2
 	}
 	t := p.peek()
@@ -94,6 +96,12 @@ func (p *ddlParser) dataType(c *ddlColumn) {
 	}
 	p.pos++
 	c.Type = typ.base
+	switch {
+	case schema == "oracle_schema" && c.Type == "DATE", schema == "maxdb_schema" && c.Type == "TIMESTAMP":
+		c.Type = "DATETIME"
+	case schema != "" && schema != "mariadb_schema":
+		p.fail("the type of column %s is of %s", c.Name, schema)
+	}
 	written = p.compoundName(c, written)
 	p.dimensions(c, &typ)
 	p.normalize(c, written)
@@ -135,8 +143,8 @@ func (p *ddlParser) compoundName(c *ddlColumn, written string) string {
 	case "LONG":
 		if also("VARBINARY") {
 			c.Type = "MEDIUMBLOB"
-		} else if !also("VARCHAR") && (also("CHAR") || also("CHARACTER")) {
-			also("VARYING")
+		} else if !also("VARCHAR") && !also("CHAR", "VARYING") { // LONG CHARACTER SET x is none
+			also("CHARACTER", "VARYING")
 		}
 	case "DOUBLE":
 		also("PRECISION")
@@ -453,6 +461,8 @@ func (p *ddlParser) defaultValue(c *ddlColumn) {
 		c.Default = sign + p.textLiteral("the default")
 	case t.kind == ddlWord:
 		p.defaultWord(c, t)
+	case p.session.mariadb && (p.isPunct(`\`) || p.isPunct("{")):
+		p.mariadbLiteral(c)
 	case t.kind == ddlQuoted: // another column, as MariaDB shows it
 		p.take()
 		c.Default, c.DefaultExpression = p.in[t.start:t.end], true
@@ -461,12 +471,47 @@ func (p *ddlParser) defaultValue(c *ddlColumn) {
 	}
 }
 
+// mariadbLiteral reads \N, which is NULL, and ODBC's {d '2020-01-01'}.
+func (p *ddlParser) mariadbLiteral(c *ddlColumn) {
+	if p.take().text != "{" {
+		if p.name("the default") != "N" {
+			p.fail("the default of column %s is not known", c.Name)
+		}
+		c.DefaultNull = true
+		return
+	}
+	p.name("the default")
+	c.Default = p.textLiteral("the default")
+	p.expect("}", "the default")
+}
+
+// caseExpression reads CASE … END from behind CASE.
+func (p *ddlParser) caseExpression() {
+	for depth := 1; depth > 0 && !p.done(); {
+		switch {
+		case p.accept("CASE"):
+			depth++
+		case p.accept("END"):
+			depth--
+		default:
+			p.take()
+		}
+	}
+}
+
 // defaultWord reads a default that begins with a word: TRUE, a text with its
 // character set, DATE '…', CURRENT_TIMESTAMP, or a function.
 func (p *ddlParser) defaultWord(c *ddlColumn, t *ddlToken) {
 	p.take()
 	literal := p.peek().kind == ddlString
+	number := p.peek().kind == ddlHex || p.peek().kind == ddlBit
 	switch {
+	case number && t.text[0] == '_': // which is a text then
+		c.Default, c.DefaultHex = p.in[p.peek().start:p.peek().end], true
+		p.take()
+	case p.session.mariadb && strings.EqualFold(t.text, "CASE"):
+		p.caseExpression()
+		c.Default, c.DefaultExpression = p.in[t.start:p.tokens[p.pos-1].end], true
 	case literal && t.text[0] == '_':
 		from := p.peek().start
 		p.textLiteral("the default")
