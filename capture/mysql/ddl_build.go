@@ -62,6 +62,9 @@ func columnKeys(c *ddlColumn) []ddlKey {
 	if c.unique || c.serial {
 		out = append(out, ddlKey{unique: true, columns: []string{c.Name}})
 	}
+	if c.references {
+		out = append(out, ddlKey{foreign: true, columns: []string{c.Name}})
+	}
 	return out
 }
 
@@ -181,9 +184,10 @@ func (b *tableBuilder) finishColumns() {
 // addKeys adds keys; those without a name are named as the servers do.
 func (b *tableBuilder) addKeys(keys []ddlKey) error {
 	b.addPeriods(keys)
+	var foreign []string
 	for i := range keys {
 		k := &keys[i]
-		if k.period {
+		if k.period || k.foreign && b.covered(k, keys) {
 			continue
 		}
 		k.columns = b.withoutRowEnd(k.columns)
@@ -194,17 +198,46 @@ func (b *tableBuilder) addKeys(keys []ddlKey) error {
 			continue
 		}
 		if k.name == "" {
+			if at := b.keyIndex(k.first()); at >= 0 && b.d.Keys[at].Foreign && !slices.Contains(foreign, k.first()) {
+				return fmt.Errorf("whether index %s of a foreign key is still there is not known", k.first())
+			}
 			k.name = b.keyName(k)
 		} else if k.ifNotExists && b.keyIndex(k.name) >= 0 {
 			continue
 		}
-		key := Key{Name: k.name, Unique: k.unique, Columns: k.columns, Prefix: k.prefix, Expression: k.expression}
+		key := Key{Name: k.name, Unique: k.unique, Columns: k.columns, Prefix: k.prefix, Expression: k.expression, Foreign: k.foreign}
+		if k.foreign {
+			foreign = append(foreign, k.name)
+		}
 		if k.prefix && len(k.prefixes) == len(k.columns) { // else the end of a row's version was left out
 			key.Prefixes = slices.Clone(k.prefixes)
 		}
 		b.d.Keys = append(b.d.Keys, key)
 	}
 	return nil
+}
+
+// covered reports whether a foreign key needs no index of its own, since another
+// key begins with its columns. If that is all of the other one, it may be the one
+// that the server made for it.
+func (b *tableBuilder) covered(k *ddlKey, keys []ddlKey) bool {
+	begins := func(columns []string) bool {
+		return len(columns) >= len(k.columns) && slices.EqualFunc(columns[:len(k.columns)], k.columns, strings.EqualFold)
+	}
+	found := begins(b.d.PrimaryKey)
+	for i := range keys {
+		other := &keys[i]
+		found = found || !other.foreign && !other.period && !other.prefix && !other.expression && begins(other.columns)
+	}
+	for i := range b.d.Keys {
+		other := &b.d.Keys[i]
+		if other.Prefix || other.Expression || !begins(other.Columns) {
+			continue
+		}
+		found = true
+		other.Foreign = other.Foreign || !other.Unique && len(other.Columns) == len(k.columns)
+	}
+	return found
 }
 
 // addPeriods makes the columns of periods NOT NULL, and knows the one that keys
@@ -255,12 +288,17 @@ func (b *tableBuilder) withoutRowEnd(names []string) []string {
 	})
 }
 
+// first is the name that a key has which says none, unless it is taken.
+func (k *ddlKey) first() string {
+	if k.expressionFirst || len(k.columns) == 0 {
+		return "functional_index"
+	}
+	return k.columns[0]
+}
+
 // keyName is the first column's name, with a number where it is taken.
 func (b *tableBuilder) keyName(k *ddlKey) string {
-	name := "functional_index"
-	if !k.expressionFirst {
-		name = k.columns[0]
-	}
+	name := k.first()
 	if b.keyIndex(name) < 0 && !strings.EqualFold(name, "PRIMARY") {
 		return name
 	}
@@ -336,7 +374,9 @@ func (b *tableBuilder) alter(specs []ddlSpec) error {
 	if b.keepsPlace(specs) {
 		return fmt.Errorf("whether a key that was dropped and added again keeps its place is not known")
 	}
-	b.followColumns(specs)
+	if err := b.followColumns(specs); err != nil {
+		return err
+	}
 	b.finishColumns()
 	b.d.Columns = append(b.d.Columns, hidden...)
 	b.versioning(specs)
@@ -509,7 +549,7 @@ func (b *tableBuilder) convert() error {
 }
 
 // followColumns lets the keys follow the columns, then drops and renames keys.
-func (b *tableBuilder) followColumns(specs []ddlSpec) {
+func (b *tableBuilder) followColumns(specs []ddlSpec) error {
 	b.d.PrimaryKey = b.follow(b.d.PrimaryKey)
 	for i := range b.d.Keys {
 		b.followKey(&b.d.Keys[i])
@@ -526,6 +566,8 @@ func (b *tableBuilder) followColumns(specs []ddlSpec) {
 				b.d.Keys = slices.Delete(b.d.Keys, at, at+1)
 			} else if strings.EqualFold(s.name, "PRIMARY") {
 				b.d.PrimaryKey = nil
+			} else if s.op == specDropKey && !s.ifExists && len(b.d.PrimaryKey) == 0 && len(b.d.Unique) > 0 {
+				return fmt.Errorf("it has no index %s", s.name)
 			}
 		case specRenameKey:
 			if at := b.keyIndex(s.name); at >= 0 {
@@ -533,6 +575,7 @@ func (b *tableBuilder) followColumns(specs []ddlSpec) {
 			}
 		}
 	}
+	return nil
 }
 
 // followKey lets a key's columns follow, each with its prefix.

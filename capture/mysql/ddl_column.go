@@ -10,6 +10,7 @@ import (
 type ddlColumn struct {
 	Column          // Charset and Collation as far as they were said
 	primary, unique bool
+	references      bool // another table, by a foreign key
 	null            ddlNull
 	// binary is the attribute BINARY: the character set's _bin collation.
 	binary bool
@@ -371,6 +372,7 @@ func (p *ddlParser) constraintAttribute(c *ddlColumn) bool {
 			p.accept("ENFORCED")
 		}
 	case p.accept("REFERENCES"):
+		c.references = true
 		p.references()
 	default:
 		return false

@@ -33,6 +33,7 @@ type ddlKey struct {
 	prefix, expression bool
 	expressionFirst    bool
 	period             bool   // no key, but the two columns of a MariaDB period, which are NOT NULL
+	foreign            bool   // no key, but the index that a foreign key needs
 	overlaps           string // the period that stands behind columns: WITHOUT OVERLAPS
 	ifNotExists        bool
 }
@@ -108,7 +109,7 @@ func (p *ddlParser) keyOrConstraint(keys *[]ddlKey) bool {
 		p.acceptOne("INDEX", "KEY")
 		*keys = append(*keys, p.key(ddlKey{unique: true, name: name}))
 	case p.accept("FOREIGN", "KEY"):
-		p.skipElement()
+		*keys = append(*keys, p.foreignKey(name))
 	case p.isAt("CHECK"):
 		p.skipElement()
 	case p.accept("PERIOD", "FOR"):
@@ -125,6 +126,22 @@ func (p *ddlParser) keyOrConstraint(keys *[]ddlKey) bool {
 		return false
 	}
 	return true
+}
+
+// foreignKey reads [name] (column, …) REFERENCES …; the index has the constraint's
+// name, or its own, which come in another order in MariaDB.
+func (p *ddlParser) foreignKey(constraint string) ddlKey {
+	p.ifNotExists()
+	k := ddlKey{foreign: true, name: constraint}
+	if p.isName() {
+		own := p.name("the foreign key")
+		if k.name == "" || p.session.mariadb {
+			k.name = own
+		}
+	}
+	p.keyParts(&k)
+	p.skipElement()
+	return k
 }
 
 // isIndex reports whether an index follows: INDEX, KEY, or a kind of index,

@@ -163,6 +163,8 @@ func TestWhatCannotBeFollowedIsDoubted(t *testing.T) {
 		{"u", []string{"CREATE TABLE t (a INT)", "ALTER TABLE t RENAME TO u, ADD a INT"}},
 		{"t", []string{"CREATE TABLE t (a TEXT)", "ALTER TABLE t MODIFY a TINYTEXT, CONVERT TO CHARACTER SET utf8mb4"}}, // grows by what it was
 		{"t", []string{"CREATE TABLE t (a INT NOT NULL, b INT NOT NULL, UNIQUE (a), UNIQUE (b))", "ALTER TABLE t DROP INDEX a, ADD UNIQUE (a)"}},
+		{"t", []string{"CREATE TABLE t (a INT NOT NULL, UNIQUE (a))", "ALTER TABLE t DROP INDEX b"}},
+		{"t", []string{"CREATE TABLE t (a INT NOT NULL, FOREIGN KEY (a) REFERENCES p (id))", "ALTER TABLE t ADD UNIQUE (a)"}}, // the index may be dropped
 		{"t", []string{"CREATE TABLE t AS SELECT 1"}},
 		{"t", []string{"CREATE TABLE t LIKE nothere"}},
 		{"t", []string{"RENAME TABLE nothere TO t"}},

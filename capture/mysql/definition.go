@@ -48,6 +48,9 @@ type Key struct {
 	// has something else than columns.
 	Prefix     bool `json:"prefix,omitempty"`
 	Expression bool `json:"expression,omitempty"`
+	// Foreign says that it is the index that a foreign key made, which the server
+	// may drop for another one.
+	Foreign bool `json:"foreign,omitempty"`
 	// Prefixes are how much of each of Columns it has, 0 for all; nil for all of all.
 	Prefixes []int `json:"prefixes,omitempty"`
 }

@@ -109,3 +109,16 @@ func TestAlterIgnore(t *testing.T) {
 	}
 	f.sameTables(t, "t")
 }
+
+// TestNamesOfKeys: the index of a foreign key takes the name that an unnamed unique
+// key would have; a key that is dropped by its name is the one that is gone.
+func TestNamesOfKeys(t *testing.T) {
+	onBoth(t, func(t *testing.T, server servers.SQL, mariadb bool) {
+		f := newFixture(t, server, mariadb, nil)
+		f.run(t, "CREATE TABLE parent (id INT PRIMARY KEY)", "INSERT INTO parent VALUES (1), (2)")
+		f.start(t)
+		f.run(t, "CREATE TABLE t (p INT NOT NULL, q INT NOT NULL, CONSTRAINT p FOREIGN KEY (q) REFERENCES parent (id), UNIQUE (p))",
+			"ALTER TABLE t DROP INDEX p_2", "INSERT INTO t VALUES (1, 1), (1, 2)")
+		f.sameTables(t, "t")
+	})
+}
