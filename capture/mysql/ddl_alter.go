@@ -1,5 +1,7 @@
 package mysql
 
+import "strings"
+
 // ddlSpecOp is what one part of ALTER TABLE does.
 type ddlSpecOp uint8
 
@@ -340,5 +342,9 @@ func (p *ddlParser) plainLiteral(c *ddlColumn) {
 	switch t := &p.tokens[last-1]; t.kind {
 	case ddlString, ddlNumber:
 		c.Default, c.DefaultExpression = t.text, false
+	case ddlWord:
+		if p.session.mariadb && strings.EqualFold(t.text, "NULL") {
+			c.Default, c.DefaultNull, c.DefaultExpression = "", true, false
+		}
 	}
 }

@@ -39,7 +39,7 @@ func (b *tableBuilder) create(c *ddlCreate) error {
 	bounds := false
 	for i := range c.columns {
 		column := &c.columns[i]
-		bounds = bounds || column.rowBound
+		bounds, c.versioned = bounds || column.rowBound, c.versioned || column.versioned
 		b.columns = append(b.columns, builtColumn{Column: b.column(column)})
 		keys = append(keys, columnKeys(column)...)
 	}
@@ -72,7 +72,7 @@ func columnKeys(c *ddlColumn) []ddlKey {
 func (b *tableBuilder) column(c *ddlColumn) Column {
 	out := c.Column
 	out.AutoIncrement = c.AutoIncrement || c.serial
-	out.Optional = c.null != nullNo && !c.primary && !out.AutoIncrement && !c.rowBound
+	out.Optional = c.null != nullNo && !c.primary && (!out.AutoIncrement || c.nullLast || b.session.shown) && !c.rowBound
 	if out.Type == "TIMESTAMP" && b.session.implicitTimestamps {
 		b.implicitTimestamp(&out, c)
 	}
@@ -128,8 +128,30 @@ func (b *tableBuilder) characterSet(c *Column, binary bool) {
 		c.Charset, c.Collation = "", ""
 	}
 	if (c.Type == "TEXT" || c.Type == "BLOB") && c.Length >= 0 {
-		c.sized()
+		c.sized(b.session.mariadb)
 	}
+	c.fitted(b.session.mariadb)
+}
+
+// fitted makes a VARCHAR that is too long for one a TEXT, as the servers do which
+// are not strict.
+func (c *Column) fitted(mariadb bool) {
+	most := 1<<16 - 1
+	if mariadb { // which counts the bytes of the length
+		most -= 2
+	}
+	written, to := c.TypeName(), map[string]string{"VARCHAR": "TEXT", "VARBINARY": "BLOB"}[c.Type]
+	switch bytes := c.Length * charsetWidth(c.Charset); {
+	case to == "" || bytes <= most:
+		return
+	case bytes < 1<<16:
+		c.Type = to
+	case bytes < 1<<24:
+		c.Type = "MEDIUM" + to
+	default:
+		c.Type = "LONG" + to
+	}
+	c.Written = written
 }
 
 // trimChoices leaves out the blanks at the ends of an ENUM's or SET's values,
@@ -142,10 +164,10 @@ func (c *Column) trimChoices() {
 }
 
 // sized makes TEXT(n) and BLOB(n) the smallest of these types that has room.
-func (c *Column) sized() {
+func (c *Column) sized(mariadb bool) {
 	bytes, written := c.Length*charsetWidth(c.Charset), c.TypeName()
 	switch {
-	case c.Length == 0:
+	case c.Length == 0 && mariadb:
 	case bytes < 1<<8:
 		c.Type = "TINY" + c.Type
 	case bytes < 1<<16:
@@ -544,6 +566,7 @@ func (b *tableBuilder) convert() error {
 			}
 		}
 		c.Charset, c.Collation = b.converted.charset, b.converted.collation
+		c.fitted(b.session.mariadb)
 	}
 	return nil
 }

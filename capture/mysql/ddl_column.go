@@ -14,6 +14,10 @@ type ddlColumn struct {
 	null            ddlNull
 	// binary is the attribute BINARY: the character set's _bin collation.
 	binary bool
+	// nullLast is NULL behind AUTO_INCREMENT, which wins over it.
+	nullLast bool
+	// versioned is WITH SYSTEM VERSIONING, which makes the table so.
+	versioned bool
 	// rowBound says that it is the row start or row end of a MariaDB table.
 	rowBound bool
 	// serial says that it is NOT NULL AUTO_INCREMENT UNIQUE without saying so.
@@ -278,7 +282,7 @@ func (p *ddlParser) attribute(c *ddlColumn) bool {
 func (p *ddlParser) plainAttribute(c *ddlColumn) bool {
 	switch {
 	case p.accept("NULL"):
-		c.null = nullYes
+		c.null, c.nullLast = nullYes, c.AutoIncrement || c.serial
 	case p.accept("NOT", "NULL"):
 		c.null = nullNo
 	case p.accept("DEFAULT"):
@@ -410,7 +414,9 @@ func (p *ddlParser) storageAttribute(c *ddlColumn) bool {
 		if p.punct("=") {
 			p.take()
 		}
-	case p.accept("WITH", "SYSTEM", "VERSIONING"), p.accept("WITHOUT", "SYSTEM", "VERSIONING"):
+	case p.accept("WITH", "SYSTEM", "VERSIONING"):
+		c.versioned = true
+	case p.accept("WITHOUT", "SYSTEM", "VERSIONING"):
 	case p.isName() && p.peekAt(1).kind == ddlPunct && p.peekAt(1).text == "=": // of a MariaDB engine
 		p.take()
 		p.option()

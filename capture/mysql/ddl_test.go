@@ -222,6 +222,31 @@ func TestADefinitionThatIsNotUnderstoodIsNoOutage(t *testing.T) {
 	}
 }
 
+// TestModesThatChangeTypes: in MariaDB's modes of other databases types have other
+// meanings; what says types then is read from the server.
+func TestModesThatChangeTypes(t *testing.T) {
+	for _, mode := range []uint64{1 << 9, 1 << 10, 1 << 12} {
+		s := ddlSession{ddlDialect: ddlDialect{mariadb: true}.withMode(mode), database: "db"}
+		for text, kind := range map[string]string{
+			"CREATE TABLE t (a TIMESTAMP)": "unknown", "ALTER TABLE t ADD a DATE": "unknown", "ALTER TABLE t DROP a": "alter", "DROP TABLE t": "drop",
+		} {
+			if st := parseDDL(text, s); kindNames[st.kind] != kind {
+				t.Errorf("in mode %d %s is %s, want %s", mode, text, kindNames[st.kind], kind)
+			}
+		}
+	}
+}
+
+// TestUTF8OfOldMode: what utf8 is, the server's old_mode says.
+func TestUTF8OfOldMode(t *testing.T) {
+	for mb4, want := range map[bool]string{false: "utf8mb3_bin", true: "utf8mb4_bin"} {
+		catalog, _ := follow(t, ddlSession{ddlDialect: ddlDialect{mariadb: true, utf8IsMB4: mb4}}, "CREATE TABLE t (a TEXT, b TEXT CHARACTER SET utf8 COLLATE utf8_bin) COLLATE utf8_bin")
+		if d := catalog.table(tableName{"db", "t"}); d.Columns[0].Collation != want || d.Columns[1].Collation != want {
+			t.Errorf("%+v, want %s", d, want)
+		}
+	}
+}
+
 func TestVersionedComments(t *testing.T) {
 	text := "CREATE TABLE t (a INT /*!50100 , b INT */ /*!99999 , c INT */ /*M! , d INT */ /*M!100500 , e INT */ /*! , f INT */ /*!100600 , g INT */ /* , h INT */)"
 	for _, c := range []struct {
@@ -342,7 +367,7 @@ func TestAPrefixOfAllIsNone(t *testing.T) {
 // FuzzDDL demands that no text breaks the parser, that what Debezium would
 // publish of a statement is part of it, and that this says the same again.
 func FuzzDDL(f *testing.F) {
-	for _, name := range []string{"common.sql", "mysql.sql", "mariadb.sql", "mysql-log.sql", "mariadb-log.sql"} {
+	for _, name := range []string{"common.sql", "mysql.sql", "mariadb.sql", "mysql-log.sql", "mariadb-log.sql", "odd-mysql.sql", "odd-mariadb.sql"} {
 		b, err := os.ReadFile(filepath.Join("testdata/ddl", name))
 		if err != nil {
 			f.Fatal(err)
@@ -352,6 +377,8 @@ func FuzzDDL(f *testing.F) {
 			f.Add(text, true, uint64(modeANSIQuotes|modeNoBackslashEscapes))
 		}
 	}
+	f.Add("CREATE TABLE [r13] ([a b] INT, b TIMESTAMP)", true, uint64(modesOfOtherTypes))
+	f.Add("CREATE TABLE t (a INT DEFAULT \\N, b VARCHAR2(10), c VARCHAR(9) DEFAULT _latin1 x'41', d DATE DEFAULT {d '2020-01-01'})", true, uint64(0))
 	f.Fuzz(func(t *testing.T, text string, mariadb bool, mode uint64) {
 		s := ddlSession{ddlDialect: ddlDialect{mariadb: mariadb}.withMode(mode), database: "db"}
 		st := parseDDL(text, s)
