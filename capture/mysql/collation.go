@@ -1,6 +1,9 @@
 package mysql
 
-import "strings"
+import (
+	"cmp"
+	"strings"
+)
 
 // nationalCharset is that of NCHAR and NATIONAL CHAR.
 const nationalCharset = "utf8mb3"
@@ -55,6 +58,17 @@ func canonicalCollation(name string) string {
 	return name
 }
 
+// utf8mb4 takes utf8 for utf8mb4.
+func (l ddlLocale) utf8mb4() ddlLocale {
+	if l.charset == "utf8" {
+		l.charset = "utf8mb4"
+	}
+	if rest, ok := strings.CutPrefix(l.collation, "utf8_"); ok {
+		l.collation = "utf8mb4_" + rest
+	}
+	return l
+}
+
 // charsetOf is a collation's character set. MariaDB's uca1400_… are of any
 // character set: fallback is the one of the context.
 func charsetOf(collation, fallback string) string {
@@ -68,12 +82,15 @@ func charsetOf(collation, fallback string) string {
 // resolve completes what was said of character set and collation with what is
 // inherited.
 func (s *ddlSession) resolve(said, inherited ddlLocale) ddlLocale {
+	if s.utf8IsMB4 {
+		said = said.utf8mb4()
+	}
 	said.charset, said.collation = canonicalCharset(said.charset), canonicalCollation(said.collation)
 	if said.charset == "default" {
 		said.charset = inherited.charset
 	}
-	if said.collation == "default" {
-		said.collation = ""
+	if said.collation == "default" { // of the character set, not what is inherited
+		said.charset, said.collation = cmp.Or(said.charset, inherited.charset), ""
 	}
 	switch {
 	case said.charset == "" && said.collation == "":

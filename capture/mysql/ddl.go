@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -48,6 +49,8 @@ type ddlSession struct {
 	// implicitTimestamps is explicit_defaults_for_timestamp=OFF: TIMESTAMP is
 	// NOT NULL unless it says NULL.
 	implicitTimestamps bool
+	// shown says that it is SHOW CREATE TABLE, which says everything that is NOT NULL.
+	shown bool
 }
 
 // ddlStatement is a statement as it was understood, without regard to what is
@@ -68,6 +71,8 @@ type ddlStatement struct {
 	// exists is IF EXISTS, IF NOT EXISTS or OR REPLACE.
 	ifExists, ifNotExists, orReplace bool
 	temporary                        bool
+	// ignore is MariaDB's ALTER IGNORE: rows that a key does not allow are deleted.
+	ignore bool
 	// sequence says that the table is a MariaDB sequence.
 	sequence bool
 
@@ -94,6 +99,9 @@ func parseDDL(statement string, s ddlSession) *ddlStatement {
 	p := &ddlParser{session: s, in: statement, tokens: ddlTokens(statement, s.ddlDialect)}
 	out := &ddlStatement{}
 	p.statement(out)
+	if s.otherTypes && out.hasColumns() {
+		p.fail("sql_mode gives types other meanings")
+	}
 	if p.problem != "" {
 		*out = ddlStatement{kind: ddlUnknown, problem: p.problem, names: p.names()}
 	}
@@ -101,6 +109,12 @@ func parseDDL(statement string, s ddlSession) *ddlStatement {
 		out.text = p.text(p.pos)
 	}
 	return out
+}
+
+// hasColumns reports whether the statement says types of columns.
+func (s *ddlStatement) hasColumns() bool {
+	return s.create != nil && len(s.create.columns) > 0 ||
+		slices.ContainsFunc(s.alter, func(spec ddlSpec) bool { return len(spec.columns) > 0 })
 }
 
 // mentions reports whether the statement may change the definition of a table:

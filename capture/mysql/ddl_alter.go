@@ -1,5 +1,7 @@
 package mysql
 
+import "strings"
+
 // ddlSpecOp is what one part of ALTER TABLE does.
 type ddlSpecOp uint8
 
@@ -21,6 +23,7 @@ const (
 	specOptions
 	specVersioning
 	specNoVersioning
+	specDropPeriod
 	specLosesRows    // of a partition, or of all by IMPORT TABLESPACE
 	specExchange     // rows of two tables change without events
 	specPartitionOut // a partition becomes a table
@@ -166,8 +169,8 @@ func (p *ddlParser) dropSpec() ddlSpec {
 		return ddlSpec{op: specLosesRows}
 	case p.accept("SYSTEM", "VERSIONING"):
 		return ddlSpec{op: specNoVersioning}
-	case p.accept("PERIOD", "FOR"):
-		p.name("DROP PERIOD")
+	case p.accept("PERIOD", "FOR"), p.accept("PERIOD", "IF", "EXISTS", "FOR"):
+		return ddlSpec{op: specDropPeriod, name: p.name("DROP PERIOD")}
 	default:
 		p.accept("COLUMN")
 		s := ddlSpec{op: specDropColumn, ifExists: p.ifExists(), name: p.name("DROP COLUMN")}
@@ -339,5 +342,9 @@ func (p *ddlParser) plainLiteral(c *ddlColumn) {
 	switch t := &p.tokens[last-1]; t.kind {
 	case ddlString, ddlNumber:
 		c.Default, c.DefaultExpression = t.text, false
+	case ddlWord:
+		if p.session.mariadb && strings.EqualFold(t.text, "NULL") {
+			c.Default, c.DefaultNull, c.DefaultExpression = "", true, false
+		}
 	}
 }

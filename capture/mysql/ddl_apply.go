@@ -243,6 +243,9 @@ func (c *catalog) applyAlter(st *ddlStatement, specs []ddlSpec, s *ddlSession, e
 	e.changes = append(e.changes, tableChange{op: tableAltered, table: t, hadKey: d != nil && len(d.Key()) > 0})
 	if d != nil {
 		b := tableBuilder{session: s, d: d.clone(), database: c.locale(t.database, s)}
+		if !s.mariadb {
+			b.database = c.locale(s.database, s)
+		}
 		if err := b.alter(specs); err != nil {
 			e.doubt(t, "%v", err)
 			c.remove(t)
@@ -250,9 +253,25 @@ func (c *catalog) applyAlter(st *ddlStatement, specs []ddlSpec, s *ddlSession, e
 			c.put(b.d)
 		}
 	}
+	if st.ignore && slices.ContainsFunc(specs, ddlSpec.dropsDuplicates) {
+		e.emptied = append(e.emptied, t)
+	}
 	for i := range specs {
 		c.applyTableSpec(t, &specs[i], e)
 	}
+}
+
+// dropsDuplicates reports whether rows that were different may be the same to a
+// unique key afterwards.
+func (s ddlSpec) dropsDuplicates() bool {
+	unique := func(k ddlKey) bool { return k.unique }
+	switch s.op {
+	case specAddColumns, specAddKey:
+		return slices.ContainsFunc(s.keys, unique) || slices.ContainsFunc(s.columns, func(c ddlColumn) bool { return len(columnKeys(&c)) > 0 })
+	case specChange, specConvert, specDropColumn:
+		return true
+	}
+	return false
 }
 
 // applyTableSpec does what a part of ALTER TABLE does to tables as a whole.

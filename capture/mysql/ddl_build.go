@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -12,8 +13,10 @@ import (
 type tableBuilder struct {
 	session  *ddlSession
 	d        *Definition
-	database ddlLocale // the database's default
+	database ddlLocale // what CONVERT TO CHARACTER SET DEFAULT means
 	locale   ddlLocale // the table's default
+	// converted is what CONVERT TO gives the columns.
+	converted ddlLocale
 	// columns are those of the new table while it is being made; was is the name
 	// that an existing one has had.
 	columns []builtColumn
@@ -22,7 +25,8 @@ type tableBuilder struct {
 
 type builtColumn struct {
 	Column
-	was string
+	was  string
+	said bool // by the statement itself
 }
 
 // create makes the table of a CREATE TABLE.
@@ -35,7 +39,7 @@ func (b *tableBuilder) create(c *ddlCreate) error {
 	bounds := false
 	for i := range c.columns {
 		column := &c.columns[i]
-		bounds = bounds || column.rowBound
+		bounds, c.versioned = bounds || column.rowBound, c.versioned || column.versioned
 		b.columns = append(b.columns, builtColumn{Column: b.column(column)})
 		keys = append(keys, columnKeys(column)...)
 	}
@@ -43,7 +47,9 @@ func (b *tableBuilder) create(c *ddlCreate) error {
 	if c.versioned {
 		b.addVersioning(bounds)
 	}
-	b.addKeys(append(keys, c.keys...))
+	if err := b.addKeys(append(keys, c.keys...)); err != nil {
+		return err
+	}
 	return b.finish()
 }
 
@@ -56,6 +62,9 @@ func columnKeys(c *ddlColumn) []ddlKey {
 	if c.unique || c.serial {
 		out = append(out, ddlKey{unique: true, columns: []string{c.Name}})
 	}
+	if c.references {
+		out = append(out, ddlKey{foreign: true, columns: []string{c.Name}})
+	}
 	return out
 }
 
@@ -63,7 +72,7 @@ func columnKeys(c *ddlColumn) []ddlKey {
 func (b *tableBuilder) column(c *ddlColumn) Column {
 	out := c.Column
 	out.AutoIncrement = c.AutoIncrement || c.serial
-	out.Optional = c.null != nullNo && !c.primary && !out.AutoIncrement && !c.rowBound
+	out.Optional = c.null != nullNo && !c.primary && (!out.AutoIncrement || c.nullLast || b.session.shown) && !c.rowBound
 	if out.Type == "TIMESTAMP" && b.session.implicitTimestamps {
 		b.implicitTimestamp(&out, c)
 	}
@@ -107,6 +116,9 @@ func (b *tableBuilder) characterSet(c *Column, binary bool) {
 			l.collation = l.charset + "_bin"
 		}
 		c.Charset, c.Collation = l.charset, l.collation
+		if l.charset != "binary" {
+			c.trimChoices()
+		}
 		if typ, ok := binaryTypes[c.Type]; ok && l.charset == "binary" {
 			c.Type, c.Written = typ, c.TypeName()
 		}
@@ -116,15 +128,46 @@ func (b *tableBuilder) characterSet(c *Column, binary bool) {
 		c.Charset, c.Collation = "", ""
 	}
 	if (c.Type == "TEXT" || c.Type == "BLOB") && c.Length >= 0 {
-		c.sized()
+		c.sized(b.session.mariadb)
+	}
+	c.fitted(b.session.mariadb)
+}
+
+// fitted makes a VARCHAR that is too long for one a TEXT, as the servers do which
+// are not strict.
+func (c *Column) fitted(mariadb bool) {
+	most := 1<<16 - 1
+	if mariadb { // which counts the bytes of the length
+		most -= 2
+	}
+	written, to := c.TypeName(), map[string]string{"VARCHAR": "TEXT", "VARBINARY": "BLOB"}[c.Type]
+	switch bytes := c.Length * charsetWidth(c.Charset); {
+	case to == "" || bytes <= most:
+		return
+	case bytes < 1<<16:
+		c.Type = to
+	case bytes < 1<<24:
+		c.Type = "MEDIUM" + to
+	default:
+		c.Type = "LONG" + to
+	}
+	c.Written = written
+}
+
+// trimChoices leaves out the blanks at the ends of an ENUM's or SET's values,
+// which count among bytes only.
+func (c *Column) trimChoices() {
+	c.Values = slices.Clone(c.Values)
+	for i := range c.Values {
+		c.Values[i] = strings.TrimRight(c.Values[i], " ")
 	}
 }
 
 // sized makes TEXT(n) and BLOB(n) the smallest of these types that has room.
-func (c *Column) sized() {
+func (c *Column) sized(mariadb bool) {
 	bytes, written := c.Length*charsetWidth(c.Charset), c.TypeName()
 	switch {
-	case c.Length == 0:
+	case c.Length == 0 && mariadb:
 	case bytes < 1<<8:
 		c.Type = "TINY" + c.Type
 	case bytes < 1<<16:
@@ -161,25 +204,91 @@ func (b *tableBuilder) finishColumns() {
 }
 
 // addKeys adds keys; those without a name are named as the servers do.
-func (b *tableBuilder) addKeys(keys []ddlKey) {
+func (b *tableBuilder) addKeys(keys []ddlKey) error {
+	b.addPeriods(keys)
+	var foreign []string
 	for i := range keys {
 		k := &keys[i]
-		if k.period {
-			b.notNull(k.columns)
+		if k.period || k.foreign && b.covered(k, keys) {
 			continue
 		}
 		k.columns = b.withoutRowEnd(k.columns)
 		if k.primary {
-			b.d.PrimaryKey = k.columns
+			if err := b.primaryKey(k); err != nil {
+				return err
+			}
 			continue
 		}
 		if k.name == "" {
+			if at := b.keyIndex(k.first()); at >= 0 && b.d.Keys[at].Foreign && !slices.Contains(foreign, k.first()) {
+				return fmt.Errorf("whether index %s of a foreign key is still there is not known", k.first())
+			}
 			k.name = b.keyName(k)
 		} else if k.ifNotExists && b.keyIndex(k.name) >= 0 {
 			continue
 		}
-		b.d.Keys = append(b.d.Keys, Key{Name: k.name, Unique: k.unique, Columns: k.columns, Prefix: k.prefix, Expression: k.expression})
+		key := Key{Name: k.name, Unique: k.unique, Columns: k.columns, Prefix: k.prefix, Expression: k.expression, Foreign: k.foreign}
+		if k.foreign {
+			foreign = append(foreign, k.name)
+		}
+		if k.prefix && len(k.prefixes) == len(k.columns) { // else the end of a row's version was left out
+			key.Prefixes = slices.Clone(k.prefixes)
+		}
+		b.d.Keys = append(b.d.Keys, key)
 	}
+	return nil
+}
+
+// covered reports whether a foreign key needs no index of its own, since another
+// key begins with its columns. If that is all of the other one, it may be the one
+// that the server made for it.
+func (b *tableBuilder) covered(k *ddlKey, keys []ddlKey) bool {
+	begins := func(columns []string) bool {
+		return len(columns) >= len(k.columns) && slices.EqualFunc(columns[:len(k.columns)], k.columns, strings.EqualFold)
+	}
+	found := begins(b.d.PrimaryKey)
+	for i := range keys {
+		other := &keys[i]
+		found = found || !other.foreign && !other.period && !other.prefix && !other.expression && begins(other.columns)
+	}
+	for i := range b.d.Keys {
+		other := &b.d.Keys[i]
+		if other.Prefix || other.Expression || !begins(other.Columns) {
+			continue
+		}
+		found = true
+		other.Foreign = other.Foreign || !other.Unique && len(other.Columns) == len(k.columns)
+	}
+	return found
+}
+
+// addPeriods makes the columns of periods NOT NULL, and knows the one that keys
+// can have.
+func (b *tableBuilder) addPeriods(keys []ddlKey) {
+	for i := range keys {
+		k := &keys[i]
+		if !k.period {
+			continue
+		}
+		b.notNull(k.columns)
+		if len(k.columns) == 2 && !strings.EqualFold(k.name, "SYSTEM_TIME") {
+			b.d.Period = Period{Name: k.name, Start: k.columns[0], End: k.columns[1]}
+		}
+	}
+}
+
+// primaryKey sets the primary key. A period in it stands for its end, then its
+// start, behind the columns.
+func (b *tableBuilder) primaryKey(k *ddlKey) error {
+	b.d.PrimaryKey = k.columns
+	if k.overlaps == "" {
+		return nil
+	}
+	if !strings.EqualFold(k.overlaps, b.d.Period.Name) {
+		return fmt.Errorf("the primary key's period %s is not known", k.overlaps)
+	}
+	b.d.PrimaryKey = append(b.d.PrimaryKey, b.d.Period.End, b.d.Period.Start)
+	return nil
 }
 
 // notNull makes columns NOT NULL.
@@ -201,12 +310,17 @@ func (b *tableBuilder) withoutRowEnd(names []string) []string {
 	})
 }
 
+// first is the name that a key has which says none, unless it is taken.
+func (k *ddlKey) first() string {
+	if k.expressionFirst || len(k.columns) == 0 {
+		return "functional_index"
+	}
+	return k.columns[0]
+}
+
 // keyName is the first column's name, with a number where it is taken.
 func (b *tableBuilder) keyName(k *ddlKey) string {
-	name := "functional_index"
-	if !k.expressionFirst {
-		name = k.columns[0]
-	}
+	name := k.first()
 	if b.keyIndex(name) < 0 && !strings.EqualFold(name, "PRIMARY") {
 		return name
 	}
@@ -242,6 +356,7 @@ func (b *tableBuilder) finish() error {
 			}
 			b.d.Keys[i].Columns[j] = c.Name
 		}
+		b.d.wholeColumns(&b.d.Keys[i])
 	}
 	b.d.sortKeys()
 	b.d.chooseUnique()
@@ -259,7 +374,7 @@ func (b *tableBuilder) alter(specs []ddlSpec) error {
 			hidden = append(hidden, c)
 			continue
 		}
-		b.columns = append(b.columns, builtColumn{c, c.Name})
+		b.columns = append(b.columns, builtColumn{Column: c, was: c.Name})
 	}
 	var keys []ddlKey
 	var places []ddlColumn
@@ -273,11 +388,23 @@ func (b *tableBuilder) alter(specs []ddlSpec) error {
 			return err
 		}
 	}
-	b.followColumns(specs)
+	if slices.ContainsFunc(specs, func(s ddlSpec) bool { return s.op == specConvert }) {
+		if err := b.convert(); err != nil {
+			return err
+		}
+	}
+	if b.keepsPlace(specs) {
+		return fmt.Errorf("whether a key that was dropped and added again keeps its place is not known")
+	}
+	if err := b.followColumns(specs); err != nil {
+		return err
+	}
 	b.finishColumns()
 	b.d.Columns = append(b.d.Columns, hidden...)
 	b.versioning(specs)
-	b.addKeys(keys)
+	if err := b.addKeys(keys); err != nil {
+		return err
+	}
 	return b.finish()
 }
 
@@ -285,6 +412,7 @@ func (b *tableBuilder) alter(specs []ddlSpec) error {
 // which columns that are added get too.
 func (b *tableBuilder) tableLocale(specs []ddlSpec) {
 	b.locale = ddlLocale{b.d.Charset, b.d.Collation}
+	var said ddlLocale
 	for i := range specs {
 		o := &specs[i].options
 		switch specs[i].op {
@@ -294,13 +422,21 @@ func (b *tableBuilder) tableLocale(specs []ddlSpec) {
 				inherited = b.database
 			}
 			b.locale = b.session.resolve(o.ddlLocale, inherited)
+			if o.charset == "default" && o.collation == "" && !b.session.mariadb {
+				b.locale = b.database
+			}
+			b.converted = b.locale
+			if !b.session.mariadb {
+				said = ddlLocale{}
+			}
 		case specOptions:
-			b.locale = b.session.resolve(o.ddlLocale, b.locale)
+			said = ddlLocale{cmp.Or(o.charset, said.charset), cmp.Or(o.collation, said.collation)}
 			if o.hasComment {
 				b.d.Comment = o.comment
 			}
 		}
 	}
+	b.locale = b.session.resolve(said, b.locale)
 	b.d.Charset, b.d.Collation = b.locale.charset, b.locale.collation
 }
 
@@ -326,8 +462,6 @@ func (b *tableBuilder) alterColumn(s *ddlSpec, places *[]ddlColumn, keys *[]ddlK
 	case specAddKey:
 		*keys = append(*keys, s.keys...)
 		return nil
-	case specConvert:
-		return b.convert()
 	case specChange, specDropColumn, specRenameColumn, specDefault, specVisibility:
 	default:
 		return nil
@@ -367,7 +501,7 @@ func (b *tableBuilder) changeColumn(s *ddlSpec, at int, places *[]ddlColumn) {
 			b.columns = slices.Delete(b.columns, at, at+1)
 			return
 		}
-		c.Column = b.column(&d)
+		c.Column, c.said = b.column(&d), true
 	}
 }
 
@@ -390,7 +524,7 @@ func (b *tableBuilder) place(c *ddlColumn) error {
 			return fmt.Errorf("it has no column %s", c.after)
 		}
 	}
-	b.columns = slices.Insert(b.columns, at, builtColumn{b.column(c), c.was})
+	b.columns = slices.Insert(b.columns, at, builtColumn{b.column(c), c.was, true})
 	return nil
 }
 
@@ -404,10 +538,11 @@ func (b *tableBuilder) generatedKey() bool {
 	return c.Name == "my_row_id" && b.d.PrimaryKey[0] == c.Name && c.AutoIncrement && c.Invisible
 }
 
-// convert gives all columns of text the table's new character set. TEXT grows
-// where the same number of characters may need more bytes.
+// convert gives all columns of text the table's new character set, whatever the
+// statement says of a column. TEXT that was there grows where the same number of
+// characters may need more bytes.
 func (b *tableBuilder) convert() error {
-	if b.locale.charset == "binary" {
+	if b.converted.charset == "binary" {
 		return fmt.Errorf("it was converted to bytes")
 	}
 	sizes := map[string]int{"TINYTEXT": 1<<8 - 1, "TEXT": 1<<16 - 1, "MEDIUMTEXT": 1<<24 - 1}
@@ -416,8 +551,12 @@ func (b *tableBuilder) convert() error {
 		if c.Charset == "" || c.Charset == "binary" {
 			continue
 		}
-		if size, ok := sizes[c.Type]; ok {
-			switch bytes := size / charsetWidth(c.Charset) * charsetWidth(b.locale.charset); {
+		size, ok := sizes[c.Type]
+		if ok && c.said && c.was != "" && !b.session.mariadb {
+			return fmt.Errorf("column %s was changed and converted", c.Name)
+		}
+		if ok && !c.said {
+			switch bytes := size / charsetWidth(c.Charset) * charsetWidth(b.converted.charset); {
 			case bytes >= 1<<24:
 				c.Type = "LONGTEXT"
 			case bytes >= 1<<16:
@@ -426,27 +565,32 @@ func (b *tableBuilder) convert() error {
 				c.Type = "TEXT"
 			}
 		}
-		c.Charset, c.Collation = b.locale.charset, b.locale.collation
+		c.Charset, c.Collation = b.converted.charset, b.converted.collation
+		c.fitted(b.session.mariadb)
 	}
 	return nil
 }
 
 // followColumns lets the keys follow the columns, then drops and renames keys.
-func (b *tableBuilder) followColumns(specs []ddlSpec) {
+func (b *tableBuilder) followColumns(specs []ddlSpec) error {
 	b.d.PrimaryKey = b.follow(b.d.PrimaryKey)
 	for i := range b.d.Keys {
-		b.d.Keys[i].Columns = b.follow(b.d.Keys[i].Columns)
+		b.followKey(&b.d.Keys[i])
 	}
 	b.d.Keys = slices.DeleteFunc(b.d.Keys, func(k Key) bool { return len(k.Columns) == 0 && !k.Expression })
 	for i := range specs {
 		switch s := &specs[i]; s.op {
 		case specDropPrimary:
 			b.d.PrimaryKey = nil
+		case specDropPeriod:
+			b.d.Period = Period{}
 		case specDropKey, specDropConstraint:
 			if at := b.keyIndex(s.name); at >= 0 {
 				b.d.Keys = slices.Delete(b.d.Keys, at, at+1)
 			} else if strings.EqualFold(s.name, "PRIMARY") {
 				b.d.PrimaryKey = nil
+			} else if s.op == specDropKey && !s.ifExists && len(b.d.PrimaryKey) == 0 && len(b.d.Unique) > 0 {
+				return fmt.Errorf("it has no index %s", s.name)
 			}
 		case specRenameKey:
 			if at := b.keyIndex(s.name); at >= 0 {
@@ -454,6 +598,23 @@ func (b *tableBuilder) followColumns(specs []ddlSpec) {
 			}
 		}
 	}
+	return nil
+}
+
+// followKey lets a key's columns follow, each with its prefix.
+func (b *tableBuilder) followKey(k *Key) {
+	columns := k.Columns
+	k.Columns = b.follow(columns)
+	if len(k.Prefixes) != len(columns) {
+		return
+	}
+	var prefixes []int
+	for i, name := range columns {
+		if b.find(name) >= 0 {
+			prefixes = append(prefixes, k.Prefixes[i])
+		}
+	}
+	k.Prefixes = prefixes
 }
 
 // follow returns the names that a key's columns have now, without those that
@@ -466,6 +627,26 @@ func (b *tableBuilder) follow(names []string) []string {
 		}
 	}
 	return out
+}
+
+// keepsPlace reports whether MySQL may leave a unique key where it was, which
+// decides which one is the table's: it does for one that is dropped and added
+// again as it was, if nothing else has it make the table anew.
+func (b *tableBuilder) keepsPlace(specs []ddlSpec) bool {
+	if b.session.mariadb || len(b.d.PrimaryKey) > 0 {
+		return false
+	}
+	again := func(was *Key) bool {
+		return was.Unique && slices.ContainsFunc(specs, func(s ddlSpec) bool {
+			return s.op == specAddKey && slices.ContainsFunc(s.keys, func(k ddlKey) bool {
+				return k.unique && slices.EqualFunc(k.columns, was.Columns, strings.EqualFold)
+			})
+		})
+	}
+	return slices.ContainsFunc(specs, func(s ddlSpec) bool {
+		at := b.keyIndex(s.name)
+		return (s.op == specDropKey || s.op == specDropConstraint) && at >= 0 && again(&b.d.Keys[at]) && len(b.d.Unique) > 0
+	})
 }
 
 // versioning adds or drops system versioning.

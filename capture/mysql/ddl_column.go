@@ -10,9 +10,14 @@ import (
 type ddlColumn struct {
 	Column          // Charset and Collation as far as they were said
 	primary, unique bool
+	references      bool // another table, by a foreign key
 	null            ddlNull
 	// binary is the attribute BINARY: the character set's _bin collation.
 	binary bool
+	// nullLast is NULL behind AUTO_INCREMENT, which wins over it.
+	nullLast bool
+	// versioned is WITH SYSTEM VERSIONING, which makes the table so.
+	versioned bool
 	// rowBound says that it is the row start or row end of a MariaDB table.
 	rowBound bool
 	// serial says that it is NOT NULL AUTO_INCREMENT UNIQUE without saying so.
@@ -79,7 +84,9 @@ var ddlTypes = map[string]ddlType{
 
 // dataType reads the type and what belongs to its name.
 func (p *ddlParser) dataType(c *ddlColumn) {
-	if p.isAt("mariadb_schema") && p.peekAt(1).text == "." {
+	schema := ""
+	if t := p.peek(); p.peekAt(1).text == "." && t.kind == ddlWord && strings.HasSuffix(lowerWord(t.text), "_schema") {
+		schema = lowerWord(t.text)
 		p.pos += 2
 	}
 	t := p.peek()
@@ -94,6 +101,12 @@ func (p *ddlParser) dataType(c *ddlColumn) {
 	}
 	p.pos++
 	c.Type = typ.base
+	switch {
+	case schema == "oracle_schema" && c.Type == "DATE", schema == "maxdb_schema" && c.Type == "TIMESTAMP":
+		c.Type = "DATETIME"
+	case schema != "" && schema != "mariadb_schema":
+		p.fail("the type of column %s is of %s", c.Name, schema)
+	}
 	written = p.compoundName(c, written)
 	p.dimensions(c, &typ)
 	p.normalize(c, written)
@@ -135,8 +148,8 @@ func (p *ddlParser) compoundName(c *ddlColumn, written string) string {
 	case "LONG":
 		if also("VARBINARY") {
 			c.Type = "MEDIUMBLOB"
-		} else if !also("VARCHAR") && (also("CHAR") || also("CHARACTER")) {
-			also("VARYING")
+		} else if !also("VARCHAR") && !also("CHAR", "VARYING") { // LONG CHARACTER SET x is none
+			also("CHARACTER", "VARYING")
 		}
 	case "DOUBLE":
 		also("PRECISION")
@@ -161,12 +174,15 @@ func (p *ddlParser) dimensions(c *ddlColumn, t *ddlType) {
 		c.Length = t.length
 	}
 	if t.scaled {
-		c.Length, c.Scale = max(c.Length, 1), max(c.Scale, 0)
+		c.Scale = max(c.Scale, 0)
+		if c.Length <= 0 && c.Scale == 0 { // DECIMAL(0) is one that says none
+			c.Length = t.length
+		}
 	}
 }
 
-// choices reads the values of an ENUM or SET. Blanks at a value's end do not
-// count, as everywhere in these types.
+// choices reads the values of an ENUM or SET. Whether blanks at a value's end
+// count is decided with the character set.
 func (p *ddlParser) choices(c *ddlColumn) {
 	p.expect("(", "the values of column "+c.Name)
 	plain := true
@@ -179,7 +195,7 @@ func (p *ddlParser) choices(c *ddlColumn) {
 			return
 		}
 		literals = append(literals, literal)
-		plain = plain && literal == choiceLiteral(value)
+		plain = plain && literal == choiceLiteral(strings.TrimRight(value, " "))
 		c.Values = append(c.Values, value)
 		if p.punct(")") {
 			break
@@ -208,7 +224,7 @@ func (p *ddlParser) choice(t *ddlToken) (value, literal string, ok bool) {
 	default:
 		return "", "", false
 	}
-	return strings.TrimRight(value, " "), literal, true
+	return value, literal, true
 }
 
 // choiceLiteral is a value as the servers write it.
@@ -266,7 +282,7 @@ func (p *ddlParser) attribute(c *ddlColumn) bool {
 func (p *ddlParser) plainAttribute(c *ddlColumn) bool {
 	switch {
 	case p.accept("NULL"):
-		c.null = nullYes
+		c.null, c.nullLast = nullYes, c.AutoIncrement || c.serial
 	case p.accept("NOT", "NULL"):
 		c.null = nullNo
 	case p.accept("DEFAULT"):
@@ -360,6 +376,7 @@ func (p *ddlParser) constraintAttribute(c *ddlColumn) bool {
 			p.accept("ENFORCED")
 		}
 	case p.accept("REFERENCES"):
+		c.references = true
 		p.references()
 	default:
 		return false
@@ -397,7 +414,9 @@ func (p *ddlParser) storageAttribute(c *ddlColumn) bool {
 		if p.punct("=") {
 			p.take()
 		}
-	case p.accept("WITH", "SYSTEM", "VERSIONING"), p.accept("WITHOUT", "SYSTEM", "VERSIONING"):
+	case p.accept("WITH", "SYSTEM", "VERSIONING"):
+		c.versioned = true
+	case p.accept("WITHOUT", "SYSTEM", "VERSIONING"):
 	case p.isName() && p.peekAt(1).kind == ddlPunct && p.peekAt(1).text == "=": // of a MariaDB engine
 		p.take()
 		p.option()
@@ -450,8 +469,41 @@ func (p *ddlParser) defaultValue(c *ddlColumn) {
 		c.Default = sign + p.textLiteral("the default")
 	case t.kind == ddlWord:
 		p.defaultWord(c, t)
+	case p.session.mariadb && (p.isPunct(`\`) || p.isPunct("{")):
+		p.mariadbLiteral(c)
+	case t.kind == ddlQuoted: // another column, as MariaDB shows it
+		p.take()
+		c.Default, c.DefaultExpression = p.in[t.start:t.end], true
 	default:
 		p.unexpected("the default of column " + c.Name)
+	}
+}
+
+// mariadbLiteral reads \N, which is NULL, and ODBC's {d '2020-01-01'}.
+func (p *ddlParser) mariadbLiteral(c *ddlColumn) {
+	if p.take().text != "{" {
+		if p.name("the default") != "N" {
+			p.fail("the default of column %s is not known", c.Name)
+		}
+		c.DefaultNull = true
+		return
+	}
+	p.name("the default")
+	c.Default = p.textLiteral("the default")
+	p.expect("}", "the default")
+}
+
+// caseExpression reads CASE … END from behind CASE.
+func (p *ddlParser) caseExpression() {
+	for depth := 1; depth > 0 && !p.done(); {
+		switch {
+		case p.accept("CASE"):
+			depth++
+		case p.accept("END"):
+			depth--
+		default:
+			p.take()
+		}
 	}
 }
 
@@ -460,7 +512,14 @@ func (p *ddlParser) defaultValue(c *ddlColumn) {
 func (p *ddlParser) defaultWord(c *ddlColumn, t *ddlToken) {
 	p.take()
 	literal := p.peek().kind == ddlString
+	number := p.peek().kind == ddlHex || p.peek().kind == ddlBit
 	switch {
+	case number && t.text[0] == '_': // which is a text then
+		c.Default, c.DefaultHex = p.in[p.peek().start:p.peek().end], true
+		p.take()
+	case p.session.mariadb && strings.EqualFold(t.text, "CASE"):
+		p.caseExpression()
+		c.Default, c.DefaultExpression = p.in[t.start:p.tokens[p.pos-1].end], true
 	case literal && t.text[0] == '_':
 		from := p.peek().start
 		p.textLiteral("the default")

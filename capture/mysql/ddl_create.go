@@ -27,11 +27,14 @@ type ddlKey struct {
 	name            string
 	primary, unique bool
 	columns         []string
+	prefixes        []int // of columns, 0 for a whole one
 	// prefix says that it has only the beginning of a column, and expression
 	// that it has something else than columns.
 	prefix, expression bool
 	expressionFirst    bool
-	period             bool // no key, but the two columns of a MariaDB period, which are NOT NULL
+	period             bool   // no key, but the two columns of a MariaDB period, which are NOT NULL
+	foreign            bool   // no key, but the index that a foreign key needs
+	overlaps           string // the period that stands behind columns: WITHOUT OVERLAPS
 	ifNotExists        bool
 }
 
@@ -106,7 +109,7 @@ func (p *ddlParser) keyOrConstraint(keys *[]ddlKey) bool {
 		p.acceptOne("INDEX", "KEY")
 		*keys = append(*keys, p.key(ddlKey{unique: true, name: name}))
 	case p.accept("FOREIGN", "KEY"):
-		p.skipElement()
+		*keys = append(*keys, p.foreignKey(name))
 	case p.isAt("CHECK"):
 		p.skipElement()
 	case p.accept("PERIOD", "FOR"):
@@ -123,6 +126,22 @@ func (p *ddlParser) keyOrConstraint(keys *[]ddlKey) bool {
 		return false
 	}
 	return true
+}
+
+// foreignKey reads [name] (column, …) REFERENCES …; the index has the constraint's
+// name, or its own, which come in another order in MariaDB.
+func (p *ddlParser) foreignKey(constraint string) ddlKey {
+	p.ifNotExists()
+	k := ddlKey{foreign: true, name: constraint}
+	if p.isName() {
+		own := p.name("the foreign key")
+		if k.name == "" || p.session.mariadb {
+			k.name = own
+		}
+	}
+	p.keyParts(&k)
+	p.skipElement()
+	return k
 }
 
 // isIndex reports whether an index follows: INDEX, KEY, or a kind of index,
@@ -155,14 +174,18 @@ func (p *ddlParser) keyParts(k *ddlKey) {
 			k.expression = true
 			k.expressionFirst = k.expressionFirst || len(k.columns) == 0
 		} else {
-			k.columns = append(k.columns, p.name("the key"))
-			if p.parens() {
+			k.columns, k.prefixes = append(k.columns, p.name("the key")), append(k.prefixes, 0)
+			if p.punct("(") {
 				k.prefix = true
+				k.prefixes[len(k.prefixes)-1] = p.number("the key")
+				p.expect(")", "the key")
 			}
 		}
 		p.acceptOne("ASC", "DESC")
 		if p.accept("WITHOUT", "OVERLAPS") { // of MariaDB: the column is a period
-			k.columns, k.expression = k.columns[:len(k.columns)-1], true
+			last := len(k.columns) - 1
+			k.overlaps, k.columns, k.expression = k.columns[last], k.columns[:last], true
+			k.prefixes = k.prefixes[:last]
 		}
 		if p.punct(")") {
 			return

@@ -13,6 +13,12 @@ type ddlDialect struct {
 	version int
 	// The modes of sql_mode that the text's meaning depends on.
 	ansiQuotes, noBackslashEscapes, realAsFloat bool
+	// otherTypes is a mode of MariaDB in which types are those of another database:
+	// ORACLE, MSSQL, MAXDB.
+	otherTypes bool
+	// utf8IsMB4 is MariaDB's old_mode without UTF8_IS_UTF8MB3. The log does not tell
+	// it: it is the server's.
+	utf8IsMB4 bool
 }
 
 // The bits of sql_mode in the log's query events.
@@ -20,6 +26,7 @@ const (
 	modeRealAsFloat        = 1 << 0
 	modeANSIQuotes         = 1 << 2
 	modeNoBackslashEscapes = 1 << 20
+	modesOfOtherTypes      = 1<<9 | 1<<10 | 1<<12 // of MariaDB
 )
 
 // withMode returns d with the sql_mode of a query event.
@@ -27,6 +34,7 @@ func (d ddlDialect) withMode(mode uint64) ddlDialect {
 	d.realAsFloat = mode&modeRealAsFloat != 0
 	d.ansiQuotes = mode&modeANSIQuotes != 0
 	d.noBackslashEscapes = mode&modeNoBackslashEscapes != 0
+	d.otherTypes = d.mariadb && mode&modesOfOtherTypes != 0
 	return d
 }
 

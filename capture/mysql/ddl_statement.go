@@ -190,7 +190,8 @@ func (p *ddlParser) localeName() string {
 }
 
 func (p *ddlParser) alterStatement(out *ddlStatement) {
-	for p.acceptOne("ONLINE", "OFFLINE", "IGNORE") != "" {
+	for w := "ALTER"; w != ""; w = p.acceptOne("ONLINE", "OFFLINE", "IGNORE") {
+		out.ignore = out.ignore || w == "IGNORE"
 	}
 	switch {
 	case p.accept("TABLE"):

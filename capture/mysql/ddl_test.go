@@ -1,11 +1,15 @@
 package mysql
 
 import (
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/weir-cdc/weir/capture"
 )
 
 // kindNames are for the tests' tables.
@@ -157,6 +161,10 @@ func TestWhatCannotBeFollowedIsDoubted(t *testing.T) {
 		{"t", []string{"CREATE TABLE t (a INT)", "FROBNICATE TABLE t"}},
 		{"t", []string{"CREATE TABLE t (a INT)", "FROBNICATE DATABASE db"}},
 		{"u", []string{"CREATE TABLE t (a INT)", "ALTER TABLE t RENAME TO u, ADD a INT"}},
+		{"t", []string{"CREATE TABLE t (a TEXT)", "ALTER TABLE t MODIFY a TINYTEXT, CONVERT TO CHARACTER SET utf8mb4"}}, // grows by what it was
+		{"t", []string{"CREATE TABLE t (a INT NOT NULL, b INT NOT NULL, UNIQUE (a), UNIQUE (b))", "ALTER TABLE t DROP INDEX a, ADD UNIQUE (a)"}},
+		{"t", []string{"CREATE TABLE t (a INT NOT NULL, UNIQUE (a))", "ALTER TABLE t DROP INDEX b"}},
+		{"t", []string{"CREATE TABLE t (a INT NOT NULL, FOREIGN KEY (a) REFERENCES p (id))", "ALTER TABLE t ADD UNIQUE (a)"}}, // the index may be dropped
 		{"t", []string{"CREATE TABLE t AS SELECT 1"}},
 		{"t", []string{"CREATE TABLE t LIKE nothere"}},
 		{"t", []string{"RENAME TABLE nothere TO t"}},
@@ -183,11 +191,58 @@ func TestTablesThatLoseRowsWithoutEvents(t *testing.T) {
 		"ALTER TABLE t REORGANIZE PARTITION p INTO (PARTITION q VALUES LESS THAN (1))": nil,
 		"ALTER TABLE t ADD PARTITION PARTITIONS 2":                                     nil,
 		"ALTER TABLE t REMOVE PARTITIONING":                                            nil,
+		"ALTER IGNORE TABLE t ADD UNIQUE (a)":                                          {{"db", "t"}},
+		"ALTER ONLINE IGNORE TABLE t ADD b INT, ADD PRIMARY KEY (a)":                   {{"db", "t"}},
+		"ALTER IGNORE TABLE t ADD b INT UNIQUE":                                        {{"db", "t"}},
+		"ALTER IGNORE TABLE t MODIFY a TINYINT":                                        {{"db", "t"}},
+		"ALTER IGNORE TABLE t ADD b INT, ADD KEY (a)":                                  nil,
+		"ALTER TABLE t ADD UNIQUE (a)":                                                 nil,
 		"DROP TABLE t":                                                                 nil,
 	} {
 		_, e := follow(t, ddlSession{}, "CREATE TABLE t (a INT)", "CREATE TABLE u (a INT)", text)
 		if !slices.Equal(e.emptied, want) {
 			t.Errorf("%s empties %v, want %v (%s)", text, e.emptied, want, e.statement.problem)
+		}
+	}
+}
+
+// answers answers every statement alike.
+type answers [][]string
+
+func (a answers) query(context.Context, string) ([][]string, error) { return a, nil }
+
+// TestADefinitionThatIsNotUnderstoodIsNoOutage: what the server shows will be the
+// same when it is asked again.
+func TestADefinitionThatIsNotUnderstoodIsNoOutage(t *testing.T) {
+	for _, create := range []string{"CREATE TABLE `t` (`a` FANCYTYPE)", "CREATE TABLE `t` (`a` INT, PRIMARY KEY (`b`))"} {
+		_, _, err := new(ddlServer).readDefinition(t.Context(), answers{{"t", create}}, tableName{"db", "t"}, ddlLocale{"utf8mb4", "utf8mb4_bin"})
+		if err == nil || errors.Is(unavailable(err), capture.ErrUnavailable) {
+			t.Errorf("%s: %v", create, unavailable(err))
+		}
+	}
+}
+
+// TestModesThatChangeTypes: in MariaDB's modes of other databases types have other
+// meanings; what says types then is read from the server.
+func TestModesThatChangeTypes(t *testing.T) {
+	for _, mode := range []uint64{1 << 9, 1 << 10, 1 << 12} {
+		s := ddlSession{ddlDialect: ddlDialect{mariadb: true}.withMode(mode), database: "db"}
+		for text, kind := range map[string]string{
+			"CREATE TABLE t (a TIMESTAMP)": "unknown", "ALTER TABLE t ADD a DATE": "unknown", "ALTER TABLE t DROP a": "alter", "DROP TABLE t": "drop",
+		} {
+			if st := parseDDL(text, s); kindNames[st.kind] != kind {
+				t.Errorf("in mode %d %s is %s, want %s", mode, text, kindNames[st.kind], kind)
+			}
+		}
+	}
+}
+
+// TestUTF8OfOldMode: what utf8 is, the server's old_mode says.
+func TestUTF8OfOldMode(t *testing.T) {
+	for mb4, want := range map[bool]string{false: "utf8mb3_bin", true: "utf8mb4_bin"} {
+		catalog, _ := follow(t, ddlSession{ddlDialect: ddlDialect{mariadb: true, utf8IsMB4: mb4}}, "CREATE TABLE t (a TEXT, b TEXT CHARACTER SET utf8 COLLATE utf8_bin) COLLATE utf8_bin")
+		if d := catalog.table(tableName{"db", "t"}); d.Columns[0].Collation != want || d.Columns[1].Collation != want {
+			t.Errorf("%+v, want %s", d, want)
 		}
 	}
 }
@@ -262,6 +317,10 @@ func TestUniqueKeysAreFollowed(t *testing.T) {
 		{"ALTER TABLE t DROP CONSTRAINT ua", "c"},
 		{"DROP INDEX ua ON t", "c"},
 		{"CREATE UNIQUE INDEX ux ON t (c, a)", "a"},
+		{"ALTER TABLE t MODIFY c VARCHAR(3) NOT NULL", "a"}, // all of it is in the key, which keeps its place
+		{"ALTER TABLE t MODIFY c INT NOT NULL, DROP INDEX ua", "c"},
+		{"ALTER TABLE t MODIFY c VARCHAR(4) NOT NULL", "a"},
+		{"ALTER TABLE t ADD e VARCHAR(9) NOT NULL, DROP INDEX ua, ADD UNIQUE (e(9))", "e"},
 	} {
 		if got := key(create, c.alter); got != c.want {
 			t.Errorf("%s leaves key %q, want %q", c.alter, got, c.want)
@@ -269,10 +328,46 @@ func TestUniqueKeysAreFollowed(t *testing.T) {
 	}
 }
 
+func TestKeysNameThePeriodsColumns(t *testing.T) {
+	s := ddlSession{ddlDialect: ddlDialect{mariadb: true}}
+	const create = "CREATE TABLE t (id INT, s DATE, x INT, e DATE, PRIMARY KEY (x, id, p WITHOUT OVERLAPS), PERIOD FOR p (s, e))"
+	for alter, want := range map[string]string{
+		"ALTER TABLE t ADD y INT":        "x,id,e,s",
+		"ALTER TABLE t DROP PRIMARY KEY": "",
+		"ALTER TABLE t DROP PRIMARY KEY, ADD PRIMARY KEY (id, p WITHOUT OVERLAPS)":                                            "id,e,s",
+		"ALTER TABLE t DROP PRIMARY KEY, DROP PERIOD FOR p, ADD PERIOD FOR q (s, e), ADD PRIMARY KEY (x, q WITHOUT OVERLAPS)": "x,e,s",
+	} {
+		catalog, e := follow(t, s, create, alter)
+		if d := catalog.table(tableName{"db", "t"}); d == nil || strings.Join(d.Key(), ",") != want {
+			t.Errorf("%s: %+v, want key %s (%v)", alter, d, want, e.unsure)
+		}
+	}
+	if catalog, _ := follow(t, s, create, "ALTER TABLE t DROP PERIOD FOR p, ADD PRIMARY KEY (p WITHOUT OVERLAPS)"); catalog.table(tableName{"db", "t"}) != nil {
+		t.Error("a key of a period that is not known is taken for known")
+	}
+}
+
+// TestAPrefixOfAllIsNone: a key of a column's first characters that are all it has
+// comes before keys of beginnings, as one of the whole column does.
+func TestAPrefixOfAllIsNone(t *testing.T) {
+	for create, want := range map[string]string{
+		"a VARCHAR(9) NOT NULL, b INT NOT NULL, UNIQUE (a(9)), UNIQUE (b)":          "a",
+		"a VARCHAR(9) NOT NULL, b INT NOT NULL, UNIQUE (a(8)), UNIQUE (b)":          "b",
+		"a CHAR NOT NULL, b INT NOT NULL, UNIQUE (a(1)), UNIQUE (b)":                "a",
+		"a TINYBLOB NOT NULL, b INT NOT NULL, UNIQUE (a(255)), UNIQUE (b)":          "b",
+		"a BINARY(4) NOT NULL, b TEXT NOT NULL, UNIQUE (b(2), a(4)), UNIQUE (a(4))": "a",
+	} {
+		catalog, _ := follow(t, ddlSession{}, "CREATE TABLE t ("+create+")")
+		if got := strings.Join(catalog.table(tableName{"db", "t"}).Key(), ","); got != want {
+			t.Errorf("%s has key %s, want %s", create, got, want)
+		}
+	}
+}
+
 // FuzzDDL demands that no text breaks the parser, that what Debezium would
 // publish of a statement is part of it, and that this says the same again.
 func FuzzDDL(f *testing.F) {
-	for _, name := range []string{"common.sql", "mysql.sql", "mariadb.sql", "mysql-log.sql", "mariadb-log.sql"} {
+	for _, name := range []string{"common.sql", "mysql.sql", "mariadb.sql", "mysql-log.sql", "mariadb-log.sql", "odd-mysql.sql", "odd-mariadb.sql"} {
 		b, err := os.ReadFile(filepath.Join("testdata/ddl", name))
 		if err != nil {
 			f.Fatal(err)
@@ -282,6 +377,8 @@ func FuzzDDL(f *testing.F) {
 			f.Add(text, true, uint64(modeANSIQuotes|modeNoBackslashEscapes))
 		}
 	}
+	f.Add("CREATE TABLE [r13] ([a b] INT, b TIMESTAMP)", true, uint64(modesOfOtherTypes))
+	f.Add("CREATE TABLE t (a INT DEFAULT \\N, b VARCHAR2(10), c VARCHAR(9) DEFAULT _latin1 x'41', d DATE DEFAULT {d '2020-01-01'})", true, uint64(0))
 	f.Fuzz(func(t *testing.T, text string, mariadb bool, mode uint64) {
 		s := ddlSession{ddlDialect: ddlDialect{mariadb: mariadb}.withMode(mode), database: "db"}
 		st := parseDDL(text, s)

@@ -248,7 +248,9 @@ func describe(c *ddlColumn) string {
 	case "CHAR", "VARCHAR", "BINARY", "VARBINARY", "BIT":
 		size = fmt.Sprintf("(%d)", max(c.Length, 1))
 	}
-	values := strings.Join(c.Values, "|")
+	told := c.Column
+	told.trimChoices() // TiDB does in ENUMs of bytes, too
+	values := strings.Join(told.Values, "|")
 	return fmt.Sprintf("%s %s%s%s {%s} %s", c.Name, tidbFamily(c.Type), size, unsigned(c.Unsigned), values, strings.Join(attributes, ","))
 }
 
@@ -289,7 +291,7 @@ func tidbDescribe(c *ast.ColumnDef) string {
 	switch typ {
 	case "DECIMAL":
 		flen, scale := tp.GetFlen(), tp.GetDecimal()
-		if flen < 0 {
+		if flen < 0 || flen == 0 && scale <= 0 { // the servers make DECIMAL(10,0) of DECIMAL(0)
 			flen = 10
 		}
 		size = fmt.Sprintf("(%d,%d)", flen, max(scale, 0))

@@ -38,7 +38,10 @@ func defaultText(c *Column) (string, bool) {
 // isNow reports whether an expression is the current time, the only one that
 // Debezium gives a value.
 func isNow(expression string) bool {
-	name, _, _ := strings.Cut(expression, "(")
+	name, rest, _ := strings.Cut(expression, "(")
+	if strings.Trim(rest, "0123456789 )") != "" { // something is done to it
+		return false
+	}
 	switch strings.ToUpper(strings.TrimSpace(name)) {
 	case "CURRENT_TIMESTAMP", "NOW", "LOCALTIME", "LOCALTIMESTAMP":
 		return true

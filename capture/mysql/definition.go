@@ -28,6 +28,15 @@ type Definition struct {
 	// Sequence that this is no table but a MariaDB sequence.
 	Versioned bool `json:"versioned,omitempty"`
 	Sequence  bool `json:"sequence,omitempty"`
+	// Period is MariaDB's application-time period, which keys name like a column.
+	Period Period `json:"period,omitzero"`
+}
+
+// Period is a period of a MariaDB table: its name and its two columns.
+type Period struct {
+	Name  string `json:"name"`
+	Start string `json:"start"`
+	End   string `json:"end"`
 }
 
 // Key is an index of a table, other than the primary key.
@@ -39,6 +48,11 @@ type Key struct {
 	// has something else than columns.
 	Prefix     bool `json:"prefix,omitempty"`
 	Expression bool `json:"expression,omitempty"`
+	// Foreign says that it is the index that a foreign key made, which the server
+	// may drop for another one.
+	Foreign bool `json:"foreign,omitempty"`
+	// Prefixes are how much of each of Columns it has, 0 for all; nil for all of all.
+	Prefixes []int `json:"prefixes,omitempty"`
 }
 
 // Column is one column of a Definition.
@@ -137,6 +151,33 @@ func (d *Definition) chooseUnique() {
 	}
 }
 
+// wholeColumns forgets prefixes that are as long as their columns, or of columns
+// that have none: to the servers they are whole columns.
+func (d *Definition) wholeColumns(k *Key) {
+	if len(k.Prefixes) != len(k.Columns) {
+		return
+	}
+	for i, name := range k.Columns {
+		if c := d.Column(name); c != nil && !c.longerThan(k.Prefixes[i]) {
+			k.Prefixes[i] = 0
+		}
+	}
+	k.Prefix = slices.ContainsFunc(k.Prefixes, func(n int) bool { return n > 0 })
+	if !k.Prefix {
+		k.Prefixes = nil
+	}
+}
+
+// longerThan reports whether a prefix of n is not all of a column.
+func (c *Column) longerThan(n int) bool {
+	switch c.Type {
+	case "CHAR", "BINARY", "VARCHAR", "VARBINARY":
+		return n < canonicalLength(c)
+	}
+	k := kinds[c.Type]
+	return k == kindText || k == kindBinary || k == kindGeometry
+}
+
 // notNull reports whether none of a key's columns can be NULL.
 func (d *Definition) notNull(k *Key) bool {
 	for _, name := range k.Columns {
@@ -155,6 +196,7 @@ func (d *Definition) clone() *Definition {
 	out.Keys = slices.Clone(d.Keys)
 	for i := range out.Keys {
 		out.Keys[i].Columns = slices.Clone(out.Keys[i].Columns)
+		out.Keys[i].Prefixes = slices.Clone(out.Keys[i].Prefixes)
 	}
 	return &out
 }

@@ -56,7 +56,9 @@ func canonicalLength(c *Column) int {
 			return -1
 		}
 	case "CHAR", "BINARY":
-		return max(c.Length, 1)
+		if c.Length < 0 {
+			return 1
+		}
 	}
 	return c.Length
 }

@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -58,7 +59,7 @@ func (s *ddlServer) sessionOf(q *query) ddlSession {
 // readDDLServer asks the server.
 func readDDLServer(ctx context.Context, q querier) (*ddlServer, error) {
 	rows, err := q.query(ctx, "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('version', 'character_set_server', 'collation_server', "+
-		"'default_collation_for_utf8mb4', 'explicit_defaults_for_timestamp', 'lower_case_table_names', 'binlog_expire_logs_seconds', 'expire_logs_days')")
+		"'default_collation_for_utf8mb4', 'explicit_defaults_for_timestamp', 'lower_case_table_names', 'binlog_expire_logs_seconds', 'expire_logs_days', 'old_mode')")
 	if err != nil {
 		return nil, fmt.Errorf("asking for the server's defaults: %w", err)
 	}
@@ -84,6 +85,8 @@ func readDDLServer(ctx context.Context, q querier) (*ddlServer, error) {
 			if n, err := strconv.ParseFloat(value, 64); err == nil { // MariaDB has fractions of days
 				s.retention = max(s.retention, time.Duration(n*float64(unit)))
 			}
+		case "old_mode":
+			s.utf8IsMB4 = !strings.Contains(value, "UTF8_IS_UTF8MB3")
 		case "lower_case_table_names":
 			s.caseless = value != "0"
 		}
@@ -91,6 +94,8 @@ func readDDLServer(ctx context.Context, q querier) (*ddlServer, error) {
 	if s.locale.charset == "" || s.version == 0 {
 		return nil, fmt.Errorf("asking for the server's defaults: the answer %v has no version or character set", rows)
 	}
+	const utf8Varies = 100601
+	s.utf8IsMB4 = s.utf8IsMB4 && s.mariadb && s.version >= utf8Varies
 	s.collations, err = readCollations(ctx, q, s.mariadb)
 	return s, err
 }
@@ -171,6 +176,10 @@ func listTables(ctx context.Context, q querier, wanted func(database string) boo
 // it changes the session.
 const plainMode = "SET SESSION sql_mode = '', SESSION sql_quote_show_create = 1"
 
+// errNotUnderstood says that the server answered, and in a form that is not
+// known here: asking again changes nothing.
+var errNotUnderstood = errors.New("the server's answer is not understood")
+
 // readDefinition reads a table's definition from the server, and returns the
 // statement that would create it. A table that does not exist, or that is a
 // view, is nil.
@@ -187,10 +196,10 @@ func (s *ddlServer) readDefinition(ctx context.Context, q querier, t tableName, 
 	}
 	create := rows[0][1]
 	session := s.session(t.database, 0)
-	session.implicitTimestamps = false // what is shown says NULL or NOT NULL
+	session.implicitTimestamps, session.shown = false, true // what is shown says NULL or NOT NULL
 	st := parseDDL(create, session)
 	if st.kind != ddlCreateTable {
-		return nil, "", fmt.Errorf("reading the definition of %s: %s: %s", t, st.problem, create)
+		return nil, "", fmt.Errorf("reading the definition of %s: %w: %s: %s", t, errNotUnderstood, st.problem, create)
 	}
 	st.tables[0] = t // as it is listed
 	c := newCatalog(false)
@@ -199,7 +208,7 @@ func (s *ddlServer) readDefinition(ctx context.Context, q querier, t tableName, 
 	effect := c.apply(st, &session)
 	d := c.table(t)
 	if d == nil {
-		return nil, "", fmt.Errorf("reading the definition of %s: %s: %s", t, effect.unsure[t], create)
+		return nil, "", fmt.Errorf("reading the definition of %s: %w: %s: %s", t, errNotUnderstood, effect.unsure[t], create)
 	}
 	return d, create, nil
 }

@@ -104,6 +104,16 @@ func TestDefinitionsAsMariaDB(t *testing.T) {
 	f.followLog(t, from, f.logEnd(t))
 }
 
+// TestOddDefinitionsAsMySQL and its sister do the same with statements that look
+// for what the parser might take otherwise than the server.
+func TestOddDefinitionsAsMySQL(t *testing.T) {
+	newFollower(t, servers.MySQL(t)).runAll(t, "odd-mysql.sql")
+}
+
+func TestOddDefinitionsAsMariaDB(t *testing.T) {
+	newFollower(t, servers.MariaDB(t)).runAll(t, "odd-mariadb.sql")
+}
+
 // runAll follows the statements of files as they are.
 func (f *follower) runAll(t *testing.T, files ...string) {
 	for _, file := range files {

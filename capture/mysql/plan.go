@@ -126,17 +126,20 @@ func newPlan(t *TableSchema, m *tableMap, o *ValueOptions) (*plan, error) {
 			p.json = append(p.json, i)
 		}
 	}
+	for i := len(columns); i < len(p.steps); i++ {
+		p.steps[i] = step{op: opSkip, kind: kindInt, at: -1, width: integerBytes["BIGINT"]}
+	}
 	return p, nil
 }
 
-// matchColumns finds the definition's column for each of the table map's: by
-// name where the log has names, else by place.
+// matchColumns finds the definition's column for each of the table map's but
+// hashes: by name where the log has names, else by place.
 func matchColumns(d *Definition, m *tableMap) ([]int, error) {
-	if len(d.Columns) != len(m.columns) {
+	if len(d.Columns) != len(m.columns)-m.hashes(d) {
 		return nil, fmt.Errorf("%w: it has %d columns, the rows have %d", errDefinition, len(d.Columns), len(m.columns))
 	}
-	out := make([]int, len(m.columns))
-	for i := range m.columns {
+	out := make([]int, len(d.Columns))
+	for i := range out {
 		out[i] = i
 		if name := m.columns[i].name; m.hasNames && !strings.EqualFold(name, d.Columns[i].Name) {
 			return nil, fmt.Errorf("%w: column %d is %s in it, %s in the rows", errDefinition, i+1, d.Columns[i].Name, name)

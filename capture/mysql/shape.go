@@ -34,7 +34,7 @@ var blobWidths = map[string]uint16{
 // checkShape compares a table map with the definition under which its rows are
 // to be decoded, whatever binlog_row_metadata is.
 func checkShape(d *Definition, m *tableMap) error {
-	if len(d.Columns) != len(m.columns) {
+	if len(d.Columns) != len(m.columns)-m.hashes(d) {
 		return &shapeError{fmt.Sprintf("the log has %d columns, the definition %d", len(m.columns), len(d.Columns))}
 	}
 	for i := range d.Columns {
@@ -47,6 +47,28 @@ func checkShape(d *Definition, m *tableMap) error {
 		}
 	}
 	return nil
+}
+
+// hashes is how many columns at a table map's end are none of the table, but
+// what MariaDB keeps for unique keys that are too long for an index: which those
+// are depends on the engine, so that as many as there are unique keys are let
+// pass.
+func (m *tableMap) hashes(d *Definition) int {
+	n, unique := len(m.columns)-len(d.Columns), 0
+	for i := range d.Keys {
+		if d.Keys[i].Unique {
+			unique++
+		}
+	}
+	if !m.mariadb || n <= 0 || n > unique {
+		return 0
+	}
+	for _, c := range m.columns[len(d.Columns):] {
+		if c.typ != typeLongLong || m.hasNames && !strings.HasPrefix(c.name, "DB_ROW_HASH_") {
+			return 0
+		}
+	}
+	return n
 }
 
 // differs says in what the log's column is another one, "" if in nothing.
@@ -98,7 +120,7 @@ func (c *Column) differsInLength(m *mapColumn) string {
 	length := c.Length
 	switch c.Type {
 	case "CHAR", "BINARY":
-		length = max(length, 1)
+		length = canonicalLength(c)
 	case "VARCHAR", "VARBINARY":
 	default:
 		return ""

@@ -361,7 +361,7 @@ func unavailable(err error) error {
 		return err
 	}
 	var check *CheckError
-	if errors.As(err, &check) || isServerError(err) {
+	if errors.As(err, &check) || errors.Is(err, errNotUnderstood) || isServerError(err) {
 		return err
 	}
 	if answered(err) && !isServerError(err, 1040, 1053, 1077, 1079, 1152, 1158, 1159, 1160, 1161, 1184, 1205, 1213, 3169) {
