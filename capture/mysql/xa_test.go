@@ -43,6 +43,21 @@ func TestXAIsReadAgainAcrossDDL(t *testing.T) {
 	})
 }
 
+// TestXAPreparedBeforeTheStart: the rows of an XA transaction that was open when
+// the capture first began are read when it is committed, where they may be.
+func TestXAPreparedBeforeTheStart(t *testing.T) {
+	bothServers(t, func(t *testing.T, server servers.SQL, mariadb bool) {
+		f := newFixture(t, server, mariadb, map[string]string{"snapshot.mode": "when_needed"})
+		f.run(t, "CREATE TABLE t (id INT PRIMARY KEY)")
+		id := fmt.Sprintf("'%s'", f.database)
+		f.session(t, "XA START "+id, "INSERT INTO t VALUES (1)", "XA END "+id, "XA PREPARE "+id)
+		f.start(t)
+		f.sync(t)
+		f.session(t, "XA COMMIT "+id)
+		f.becomeSame(t, "t")
+	})
+}
+
 // TestGTIDsSwitchedOn: a position from before GTIDs were switched on is completed
 // with those that there were already, or their transactions would come again.
 func TestGTIDsSwitchedOn(t *testing.T) {
