@@ -139,7 +139,7 @@ func (f *rangeFlow) open(ctx context.Context) error {
 	case m.pending > 0 && m.layout != f.layout:
 		return &sink.Stopped{
 			Reason: fmt.Errorf("offsets %d to %d were being written under layout %s, and this configuration's is %s", had.Offset, m.pending-1, m.layout, f.layout),
-			Advice: "start once with the properties and transforms of before, so that the range is finished, and change them then",
+			Advice: "start once with the version of Weir, the properties and the transforms of before, so that the range is finished, and change them then",
 		}
 	}
 	f.mark = m

@@ -231,6 +231,24 @@ func TestANameThatIsTooLong(t *testing.T) {
 	}
 }
 
+// TestARouteThatLeadsElsewhere is a text of a row, as that of an outbox event may
+// be: no file is written beside the lake.
+func TestARouteThatLeadsElsewhere(t *testing.T) {
+	s := schema("t", field("id", cdc.Int32))
+	for _, route := range []string{"..", ".", "../../beside", "orders/../../beside"} {
+		l := newLake(t)
+		r := openRange(t, l)
+		bad := recordAt(0, rowOf(s, cdc.Int(1)))
+		bad.Route = route
+		if err := r.Append([]*cdc.Record{bad}); err == nil || !strings.Contains(err.Error(), "stands for another one") {
+			t.Errorf("route %q: %v", route, err)
+		}
+		if r.Files() {
+			t.Errorf("route %q: a file is intended", route)
+		}
+	}
+}
+
 // TestAddedColumns are typed, named as asked, and win over a field of that name.
 func TestAddedColumns(t *testing.T) {
 	l := newLake(t, "add.columns=op:kind,deleted,version,ts_ms,topic,partition,offset", "add.columns.prefix=_")

@@ -81,12 +81,16 @@ func (s *names) bound(c *Config) {
 	}
 }
 
-// check refuses a name that the target does not take.
+// check refuses a name that the target does not take, or that leads elsewhere: a
+// route may be a text of the row.
 func (s *names) check(name string) error {
 	if s.longest > 0 && len(name) > s.longest {
 		return fmt.Errorf("the file's name has %d bytes, and at most %d can be: %.100s…", len(name), s.longest, name)
 	}
 	for part := range strings.SplitSeq(name, "/") {
+		if part == "." || part == ".." {
+			return fmt.Errorf("the file's name has a folder %q, which stands for another one: %.100s", part, name)
+		}
 		if s.segment > 0 && len(part) > s.segment {
 			return fmt.Errorf("a folder's or file's name has %d bytes, and at most %d can be: %.100s…", len(part), s.segment, part)
 		}
