@@ -7,16 +7,10 @@ import (
 	"github.com/weir-cdc/weir/deploy/local/servers"
 )
 
-// onBoth runs a test on the shared MySQL and MariaDB.
-func onBoth(t *testing.T, test func(t *testing.T, server servers.SQL, mariadb bool)) {
-	t.Run("mysql", func(t *testing.T) { test(t, servers.MySQL(t), false) })
-	t.Run("mariadb", func(t *testing.T) { test(t, servers.MariaDB(t), true) })
-}
-
 // TestTypesWithoutLength: CHAR(0) and BINARY(0) are legal types, whose values are
 // the empty text and NULL.
 func TestTypesWithoutLength(t *testing.T) {
-	onBoth(t, func(t *testing.T, server servers.SQL, mariadb bool) {
+	bothServers(t, func(t *testing.T, server servers.SQL, mariadb bool) {
 		f := newFixture(t, server, mariadb, nil)
 		f.run(t, "CREATE TABLE t (id INT PRIMARY KEY, c CHAR(0), b BINARY(0), d CHAR, e BINARY)", "INSERT INTO t (id, c, b, d) VALUES (1, '', '', 'x'), (2, NULL, NULL, 'y')")
 		f.start(t)
@@ -73,7 +67,7 @@ func TestKeysWithPeriods(t *testing.T) {
 
 // TestChoicesOfBytes: blanks at the end of a value count in an ENUM of bytes.
 func TestChoicesOfBytes(t *testing.T) {
-	onBoth(t, func(t *testing.T, server servers.SQL, mariadb bool) {
+	bothServers(t, func(t *testing.T, server servers.SQL, mariadb bool) {
 		f := newFixture(t, server, mariadb, nil)
 		f.run(t, "CREATE TABLE t (id INT PRIMARY KEY, e ENUM('a ','b') CHARACTER SET binary, f ENUM('a ','b'))", "INSERT INTO t VALUES (1, 'a ', 'a ')")
 		f.start(t)
@@ -113,7 +107,7 @@ func TestAlterIgnore(t *testing.T) {
 // TestNamesOfKeys: the index of a foreign key takes the name that an unnamed unique
 // key would have; a key that is dropped by its name is the one that is gone.
 func TestNamesOfKeys(t *testing.T) {
-	onBoth(t, func(t *testing.T, server servers.SQL, mariadb bool) {
+	bothServers(t, func(t *testing.T, server servers.SQL, mariadb bool) {
 		f := newFixture(t, server, mariadb, nil)
 		f.run(t, "CREATE TABLE parent (id INT PRIMARY KEY)", "INSERT INTO parent VALUES (1), (2)")
 		f.start(t)
