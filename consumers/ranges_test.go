@@ -303,6 +303,14 @@ func TestAnIdlePartitionEndsItsRangeWhenDue(t *testing.T) {
 	}
 }
 
+// opened is nil once the range from 0 on has been opened.
+func (s *shelf) opened() error {
+	if !slices.Contains(s.seen(), "open 0") {
+		return errors.New("nothing was taken")
+	}
+	return nil
+}
+
 // TestAPausedPartitionEndsItsRange, and takes nothing more until it is resumed.
 func TestAPausedPartitionEndsItsRange(t *testing.T) {
 	_, addr := fake(t, "t")
@@ -312,12 +320,7 @@ func TestAPausedPartitionEndsItsRange(t *testing.T) {
 	s.due = func() bool { return false }
 	r := ranges(t, addr, s, RangeConfig{})
 	start(t, r)
-	eventually(t, func() error {
-		if !slices.Contains(s.seen(), "open 0") {
-			return errors.New("nothing was taken")
-		}
-		return nil
-	})
+	eventually(t, s.opened)
 	if err := r.Pause(context.Background()); err != nil {
 		t.Fatal(err)
 	}
@@ -727,12 +730,7 @@ func TestAFailedPartitionHoldsNoRange(t *testing.T) {
 	s.due = func() bool { return false }
 	r := ranges(t, addr, s, RangeConfig{})
 	start(t, r)
-	eventually(t, func() error {
-		if !slices.Contains(s.seen(), "open 0") {
-			return errors.New("nothing was taken")
-		}
-		return nil
-	})
+	eventually(t, s.opened)
 	r.mu.Lock()
 	w := r.life.worker("t", 0)
 	r.mu.Unlock()
@@ -923,12 +921,7 @@ func TestABatchThatIsTooLargeForALake(t *testing.T) {
 	s.due = func() bool { return false }
 	r := ranges(t, addr, s, RangeConfig{})
 	stop := start(t, r)
-	eventually(t, func() error {
-		if !slices.Contains(s.seen(), "open 0") {
-			return errors.New("nothing was taken")
-		}
-		return nil
-	})
+	eventually(t, s.opened)
 	r.mu.Lock()
 	l := r.life
 	r.mu.Unlock()

@@ -175,26 +175,28 @@ func TestADeleteWaitsForItsTombstone(t *testing.T) {
 	}
 }
 
+// growBy appends rows of 1 MiB to a range.
+func growBy(t *testing.T, r *rendering, mib int) {
+	t.Helper()
+	s := schema("t", field("b", cdc.Binary))
+	for range mib {
+		if err := r.Append([]*cdc.Record{recordAt(int64(r.records), rowOf(s, cdc.Bytes(noise(1<<20))))}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestTheBudgetEndsTheLargestRange, and the others wait meanwhile.
 func TestTheBudgetEndsTheLargestRange(t *testing.T) {
 	l := newLake(t, "max.buffered.bytes=8388608")
-	s := schema("t", field("b", cdc.Binary))
-	grow := func(r *rendering, mib int) {
-		t.Helper()
-		for range mib {
-			if err := r.Append([]*cdc.Record{recordAt(int64(r.records), rowOf(s, cdc.Bytes(noise(1<<20))))}); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
 	small, large, again := openRange(t, l), openRange(t, l), openRange(t, l)
 	again.redo = true
-	grow(small, 1)
-	grow(large, 3)
+	growBy(t, small, 1)
+	growBy(t, large, 3)
 	if large.Due(noon) || small.Due(noon) {
 		t.Fatal("due within the budget")
 	}
-	grow(again, 4) // the largest, but its end is fixed
+	growBy(t, again, 4) // the largest, but its end is fixed
 	if !large.Due(noon) || small.Due(noon) || again.Due(noon) {
 		t.Fatalf("due: large %v, small %v, again %v; want the largest whose end is free", large.Due(noon), small.Due(noon), again.Due(noon))
 	}
@@ -215,7 +217,7 @@ func TestTheBudgetEndsTheLargestRange(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	grow(again, 4)
+	growBy(t, again, 4)
 	small.forced.Store(false)
 	l.budget.holders[small] = 0 // not worth ending
 	cancel()
@@ -290,19 +292,10 @@ func TestTheBufferOfAFileIsCounted(t *testing.T) {
 func TestARangeThatCannotEndHoldsNobodyUp(t *testing.T) {
 	l := newLake(t, "max.buffered.bytes=8388608")
 	l.budget.patience = 200 * time.Millisecond
-	s := schema("t", field("b", cdc.Binary))
-	grow := func(r *rendering, mib int) {
-		t.Helper()
-		for range mib {
-			if err := r.Append([]*cdc.Record{recordAt(int64(r.records), rowOf(s, cdc.Bytes(noise(1<<20))))}); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
 	stuck, other := openRange(t, l), openRange(t, l)
 	stuck.part.Number = 7
-	grow(stuck, 7)
-	grow(other, 2)
+	growBy(t, stuck, 7)
+	growBy(t, other, 2)
 	if !stuck.Due(noon) || other.Due(noon) {
 		t.Fatalf("due: stuck %v, other %v; want the largest", stuck.Due(noon), other.Due(noon))
 	}
@@ -321,7 +314,7 @@ func TestARangeThatCannotEndHoldsNobodyUp(t *testing.T) {
 	other.Discard()
 	again := openRange(t, l)
 	began := time.Now()
-	grow(again, 2)
+	growBy(t, again, 2)
 	if err := again.Advance(ctx); err != nil || !again.Due(noon) || time.Since(began) > l.budget.patience {
 		t.Errorf("the next range: %v, due %v, after %v; want it to end without a wait", err, again.Due(noon), time.Since(began))
 	}
