@@ -158,13 +158,25 @@ func (d *deadLetters) open() error {
 	return nil
 }
 
-// look warns of an existing topic before the first letter.
-func (d *deadLetters) look(ctx context.Context) {
+// look warns of an existing topic before the first letter, as soon as the brokers
+// say what it has.
+func (d *deadLetters) look(ctx context.Context, again backoff) {
+	for try := 0; d.asked(ctx) != nil && sleep(ctx, again.pause(try)) == nil; try++ {
+	}
+}
+
+// asked is one attempt of look; nil as well where asking again does not help.
+func (d *deadLetters) asked(ctx context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.open() == nil {
-		d.warn(ctx)
+	if d.ready || d.open() != nil {
+		return nil
 	}
+	err := d.warn(ctx)
+	if refused := new(kerr.Error); errors.As(err, &refused) && !refused.Retriable {
+		return nil
+	}
+	return err
 }
 
 // The topic configurations that say from when on a letter is kept, and how long.
@@ -175,19 +187,20 @@ const (
 )
 
 // warn says once that an existing topic drops letters by the time of their
-// records: one of an old record would be gone before anybody reads it. Where the
-// brokers do not say what the topic has, nobody knows; d.mu is held.
-func (d *deadLetters) warn(ctx context.Context) {
+// records: one of an old record would be gone before anybody reads it; d.mu is held.
+// The error is that the brokers do not say what the topic has.
+func (d *deadLetters) warn(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
 	topic := kafka.Topic{Name: d.config.DeadLetter.Topic, Configs: map[string]string{timestampType: appendTime, retention: "-1"}}
 	differ, err := kafka.CheckTopics(ctx, d.client, topic)
 	if err != nil || d.warned || len(differ) < len(topic.Configs) {
-		return
+		return err
 	}
 	d.warned = true
 	d.log.Warn("the dead letter topic drops letters by the time of their records: one of an old record is gone soon",
 		zap.String("topic", topic.Name), zap.String(retention, differ[1].Has), zap.String("do", differ[0].Command()))
+	return nil
 }
 
 // renew gives up a client that got no producer id: one that was refused it, for
@@ -242,8 +255,8 @@ func (d *deadLetters) create(ctx context.Context, source string) error {
 	if err != nil {
 		return err
 	}
-	if len(created) == 0 {
-		d.warn(ctx)
+	if len(created) == 0 && d.warn(ctx) != nil {
+		d.log.Debug("the brokers do not say how long the dead letter topic keeps letters", zap.String("topic", topic.Name))
 	}
 	for _, name := range created {
 		d.log.Info("created the dead letter topic", zap.String("topic", name), zap.Int("replicas", topic.Replicas))

@@ -370,6 +370,10 @@ func TestATopicThatDropsOldLettersIsSaid(t *testing.T) {
 			if _, err := kafka.CreateTopics(t.Context(), cl, kafka.Topic{Name: name + "-dlq", Partitions: 1, Configs: c.configs}); err != nil {
 				t.Fatal(err)
 			}
+			eventually(t, func() error { // the broker may not know yet what its controller has made
+				_, err := kafka.TopicRetention(t.Context(), cl, name+"-dlq")
+				return err
+			})
 			o := onKafka(addr, topic, name, newTarget(), "errors.tolerance", "all").options(t)
 			core, said := observer.New(zap.WarnLevel)
 			o.Log = zap.New(core)

@@ -210,10 +210,10 @@ func (r *Runner) Run(ctx context.Context) error {
 	defer r.schemas.Close()
 	defer r.letters.close()
 	defer r.closeTransforms()
-	if r.config.Tolerate {
-		r.abandoned.Go(func() { r.letters.look(ctx) })
-	}
 	renew := backoff{renewFirst, renewMost, r.backoff.random}
+	if r.config.Tolerate {
+		r.abandoned.Go(func() { r.letters.look(ctx, renew) })
+	}
 	for try := 0; ; try++ {
 		began := r.now()
 		err := r.live(ctx)

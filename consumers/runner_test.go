@@ -10,7 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/goleak"
 
 	"github.com/weir-cdc/weir/internal/admin"
@@ -276,5 +278,37 @@ func TestLettersEndWithTheirRunner(t *testing.T) {
 	r.letters.close()
 	if err := r.letters.send(context.Background(), letter); !errors.Is(err, errLettersClosed) || r.letters.client != nil {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestALookAtTheLettersIsRepeated: until the brokers say what the topic has, unless
+// they refuse to.
+func TestALookAtTheLettersIsRepeated(t *testing.T) {
+	for _, c := range []struct {
+		err  *kerr.Error
+		asks int64
+	}{{kerr.RequestTimedOut, 3}, {kerr.TopicAuthorizationFailed, 1}} {
+		t.Run(c.err.Message, func(t *testing.T) {
+			brokers, addr := fake(t, "t", "letters")
+			var asks atomic.Int64
+			brokers.ControlKey(int16(kmsg.DescribeConfigs), func(req kmsg.Request) (kmsg.Response, error, bool) {
+				brokers.KeepControl()
+				if asks.Add(1) > 2 {
+					return nil, nil, false
+				}
+				resp := req.ResponseKind().(*kmsg.DescribeConfigsResponse)
+				resource := kmsg.NewDescribeConfigsResponseResource()
+				resource.ResourceType, resource.ResourceName, resource.ErrorCode = kmsg.ConfigResourceTypeTopic, "letters", c.err.Code
+				resp.Resources = append(resp.Resources, resource)
+				return resp, nil, true
+			})
+			r := setup{addr: addr, writer: newTarget(), properties: map[string]string{
+				"topics": "t", "errors.tolerance": "all", "errors.deadletterqueue.topic.name": "letters"}}.build(t)
+			defer r.letters.close()
+			r.letters.look(t.Context(), backoff{time.Millisecond, time.Millisecond, func() float64 { return 0 }})
+			if asks.Load() != c.asks {
+				t.Errorf("asked %d times", asks.Load())
+			}
+		})
 	}
 }
