@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/zap/zaptest"
 
@@ -217,15 +218,23 @@ func TestHashHasNoVanishedFields(t *testing.T) {
 }
 
 // TestValueWithoutVersion: a value that nobody guards is of unknown age: it is
-// deleted, and what comes is written.
+// deleted, what comes is written, and that is counted.
 func TestValueWithoutVersion(t *testing.T) {
 	address := servers.Redis(t)
 	prefix := servers.Unique(t, "bare") + ":"
 	s, c := open(t, address, map[string]string{"cache.prefix": prefix}), raw(t, address)
-	c.Set(context.Background(), prefix+"1", "something", 0)
-	mustWrite(t, s, gone(1, 5))
+	for _, key := range []string{"1", "2"} {
+		c.Set(context.Background(), prefix+key, "something", 0)
+	}
+	mustWrite(t, s, gone(1, 5), row(2, 5, "Rome", 1), row(3, 5, "Oslo", 1))
 	if got := get(t, c, prefix+"1"); got != "" {
 		t.Errorf("the key is still %s", got)
+	}
+	if got := city(t, c, "string", prefix+"2"); got != "Rome" {
+		t.Errorf("key 2 is %s", got)
+	}
+	if got := testutil.ToFloat64(s.metrics.unguarded); got != 2 {
+		t.Errorf("%v values without a version are counted, want 2", got)
 	}
 }
 

@@ -43,11 +43,29 @@ func statusOf(id int64, status string) *cdc.Row {
 	return r
 }
 
+// hide drops rows that are hidden, and changes no route.
+type hide struct{ byStatus }
+
+func (hide) Apply(r *cdc.Record) (bool, error) {
+	return string(r.Envelope.After.Values[1].Bytes()) != "hidden", nil
+}
+
+// byKey has the column as the key, and changes no route.
+type byKey struct{ byStatus }
+
+func (byKey) Apply(r *cdc.Record) (bool, error) {
+	r.Key.Values[0] = cdc.String([]byte(string(r.Envelope.After.Values[1].Bytes())))
+	return true, nil
+}
+
 // newByStatus is a chain of byStatus that follows moves.
-func newByStatus(t *testing.T) *Chain {
+func newByStatus(t *testing.T) *Chain { return newFollowing(t, byStatus{}) }
+
+// newFollowing is a chain of one transform that follows moves.
+func newFollowing(t *testing.T, of Transform) *Chain {
 	t.Helper()
-	classes := Classes{Transforms: map[string]func(*Options) Transform{"ByStatus": func(*Options) Transform { return byStatus{} }}}
-	v, _, err := config.Parse(map[string]string{"transforms": "s", "transforms.s.type": "ByStatus"}, Properties)
+	classes := Classes{Transforms: map[string]func(*Options) Transform{"Only": func(*Options) Transform { return of }}}
+	v, _, err := config.Parse(map[string]string{"transforms": "s", "transforms.s.type": "Only"}, Properties)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,6 +147,43 @@ func TestMoves(t *testing.T) {
 			if got := strings.Join(got, ", "); got != c.want {
 				t.Errorf("%s → %s: %s; want %s", c.before, c.after, got, c.want)
 			}
+		}
+	}
+}
+
+// TestMovesWithinARoute: the same where only the filter or the key takes the row
+// away, and the route stays.
+func TestMovesWithinARoute(t *testing.T) {
+	for _, c := range []struct {
+		of                  Transform
+		before, after, want string
+	}{
+		{hide{}, "open", "open", "write t/1"},
+		{hide{}, "open", "hidden", "delete t/1"},
+		{hide{}, "hidden", "open", "write t/1"},
+		{hide{}, "hidden", "hidden", ""},
+		{byKey{}, "a", "a", "write t/a"},
+		{byKey{}, "a", "b", "delete t/a, write t/b"},
+	} {
+		key := &cdc.Row{}
+		key.Reset(cdc.Bare(cdc.Field{Type: cdc.Text}))
+		key.Values[0] = cdc.String([]byte("1"))
+		r := &cdc.Record{Route: "t", Key: key, Op: cdc.OpUpdate,
+			Envelope: &cdc.Envelope{Op: cdc.OpUpdate, Before: statusOf(1, c.before), After: statusOf(1, c.after)}}
+		kept, err := newFollowing(t, c.of).Apply(t.Context(), []*cdc.Record{r})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, k := range kept {
+			word := "write "
+			if k.Deleted {
+				word = "delete "
+			}
+			got = append(got, word+k.Route+"/"+string(k.Key.Values[0].Bytes()))
+		}
+		if got := strings.Join(got, ", "); got != c.want {
+			t.Errorf("%T, %s → %s: %s; want %s", c.of, c.before, c.after, got, c.want)
 		}
 	}
 }
