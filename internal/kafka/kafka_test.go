@@ -54,6 +54,7 @@ func TestTopicsAreCreatedCheckedAndAltered(t *testing.T) {
 	if created, err = CreateTopics(ctx, cl, compacted, deleting); err != nil || len(created) != 0 {
 		t.Errorf("again: %v, %v", created, err)
 	}
+	awaitTopics(t, cl, compacted.Name, deleting.Name)
 	details, err := kadm.NewClient(cl).ListTopics(ctx, deleting.Name)
 	if err != nil || len(details[deleting.Name].Partitions) != 3 {
 		t.Errorf("%v, %v", details, err)
@@ -91,6 +92,20 @@ func TestTopicsAreCreatedCheckedAndAltered(t *testing.T) {
 	}
 	if _, err := CreateTopics(ctx, cl, Topic{Name: "no/such name"}); err == nil {
 		t.Error("created a topic with a slash")
+	}
+}
+
+// awaitTopics waits until the broker knows what its controller has made.
+func awaitTopics(t *testing.T, cl *kgo.Client, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		_, err := TopicRetention(t.Context(), cl, name)
+		for deadline := time.Now().Add(time.Minute); err != nil && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+			_, err = TopicRetention(t.Context(), cl, name)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
