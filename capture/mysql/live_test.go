@@ -506,7 +506,7 @@ func TestPurgedLog(t *testing.T) {
 				t.Fatal(err)
 			}
 			f.run(t, "PURGE BINARY LOGS TO '"+last+"'")
-			err := waitFor(t, f.start(t))
+			err := f.failure(t)
 			if !errors.Is(err, capture.ErrNoContinuity) || !strings.Contains(err.Error(), "when_needed") {
 				t.Fatalf("the capture ended with %v", err)
 			}
@@ -588,9 +588,12 @@ func TestPromotedMariaDBWithoutWhatWasCaptured(t *testing.T) {
 	f.becomeSame(t, "t")
 }
 
-// waitFor waits for a capture to end by itself.
-func waitFor(t testing.TB, stop func() error) error {
+// failure starts a capture, waits until it fails, and returns what with.
+func (f *fixture) failure(t testing.TB) error {
 	t.Helper()
-	time.Sleep(300 * time.Millisecond) // it has failed, or start would have waited
+	stop := f.start(t)
+	for deadline := time.Now().Add(time.Minute); f.capture.Status().State != capture.StateFailed && time.Now().Before(deadline); {
+		time.Sleep(10 * time.Millisecond)
+	}
 	return stop()
 }
