@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -29,8 +30,9 @@ type deadLetters struct {
 	mu     lock // held over the making of the topic
 	client *kgo.Client
 	ready  bool // the topic exists
-	warned bool // that the topic drops letters of old records
 	closed bool
+
+	warning sync.Once // that the topic drops letters of old records
 }
 
 // errLettersClosed is for a worker that was abandoned and outlives its runner.
@@ -168,11 +170,13 @@ func (d *deadLetters) look(ctx context.Context, again backoff) {
 // asked is one attempt of look; nil as well where asking again does not help.
 func (d *deadLetters) asked(ctx context.Context) error {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.ready || d.open() != nil {
+	failed := d.open()
+	client := d.client
+	d.mu.Unlock() // a letter need not wait for the answer
+	if failed != nil {
 		return nil
 	}
-	err := d.warn(ctx)
+	err := d.warn(ctx, client)
 	if refused := new(kerr.Error); errors.As(err, &refused) && !refused.Retriable {
 		return nil
 	}
@@ -187,19 +191,20 @@ const (
 )
 
 // warn says once that an existing topic drops letters by the time of their
-// records: one of an old record would be gone before anybody reads it; d.mu is held.
-// The error is that the brokers do not say what the topic has.
-func (d *deadLetters) warn(ctx context.Context) error {
+// records: one of an old record would be gone before anybody reads it. The error is
+// that the brokers do not say what the topic has.
+func (d *deadLetters) warn(ctx context.Context, client *kgo.Client) error {
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
 	topic := kafka.Topic{Name: d.config.DeadLetter.Topic, Configs: map[string]string{timestampType: appendTime, retention: "-1"}}
-	differ, err := kafka.CheckTopics(ctx, d.client, topic)
-	if err != nil || d.warned || len(differ) < len(topic.Configs) {
+	differ, err := kafka.CheckTopics(ctx, client, topic)
+	if err != nil || len(differ) < len(topic.Configs) {
 		return err
 	}
-	d.warned = true
-	d.log.Warn("the dead letter topic drops letters by the time of their records: one of an old record is gone soon",
-		zap.String("topic", topic.Name), zap.String(retention, differ[1].Has), zap.String("do", differ[0].Command()))
+	d.warning.Do(func() {
+		d.log.Warn("the dead letter topic drops letters by the time of their records: one of an old record is gone soon",
+			zap.String("topic", topic.Name), zap.String(retention, differ[1].Has), zap.String("do", differ[0].Command()))
+	})
 	return nil
 }
 
@@ -255,8 +260,10 @@ func (d *deadLetters) create(ctx context.Context, source string) error {
 	if err != nil {
 		return err
 	}
-	if len(created) == 0 && d.warn(ctx) != nil {
-		d.log.Debug("the brokers do not say how long the dead letter topic keeps letters", zap.String("topic", topic.Name))
+	if len(created) == 0 {
+		if err := d.warn(ctx, d.client); err != nil {
+			d.log.Warn("cannot tell how long the dead letter topic keeps letters of old records", zap.String("topic", topic.Name), zap.Error(err))
+		}
 	}
 	for _, name := range created {
 		d.log.Info("created the dead letter topic", zap.String("topic", name), zap.Int("replicas", topic.Replicas))

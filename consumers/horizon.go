@@ -27,7 +27,7 @@ type horizon struct {
 	log        *zap.Logger
 
 	mu    sync.Mutex
-	asked map[string]bool // topics, by warn
+	asked map[string]bool // topics whose brokers have answered warn
 }
 
 func newHorizon(configured time.Duration, now func() time.Time, log *zap.Logger) *horizon {
@@ -43,12 +43,18 @@ func (h *horizon) warn(ctx context.Context, l *Lease) {
 	}
 	h.mu.Lock()
 	asked := h.asked[l.Topic()]
-	h.asked[l.Topic()] = true
 	h.mu.Unlock()
 	if asked {
 		return
 	}
-	if r, err := kafka.TopicRetention(ctx, l.Client(), l.Topic()); err == nil && r.Compacted && r.Updates == 0 {
+	r, err := kafka.TopicRetention(ctx, l.Client(), l.Topic())
+	if err != nil {
+		return // the next lease asks again
+	}
+	h.mu.Lock()
+	asked, h.asked[l.Topic()] = h.asked[l.Topic()], true
+	h.mu.Unlock()
+	if !asked && r.Compacted && r.Updates == 0 {
 		h.log.Warn("the topic may compact an update away before it is read, and a row that it moves then stays where it was, too: raise min.compaction.lag.ms to as long as the sink may be down",
 			zap.String("topic", l.Topic()), zap.String("min.compaction.lag.ms", "0"))
 	}

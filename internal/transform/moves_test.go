@@ -1,6 +1,7 @@
 package transform
 
 import (
+	"bytes"
 	"fmt"
 	"runtime"
 	"strings"
@@ -54,7 +55,7 @@ func (hide) Apply(r *cdc.Record) (bool, error) {
 type byKey struct{ byStatus }
 
 func (byKey) Apply(r *cdc.Record) (bool, error) {
-	r.Key.Values[0] = cdc.String([]byte(string(r.Envelope.After.Values[1].Bytes())))
+	r.Key.Values[0] = cdc.String(bytes.Clone(r.Envelope.After.Values[1].Bytes()))
 	return true, nil
 }
 
@@ -100,6 +101,14 @@ func TestAChainForgets(t *testing.T) {
 	runtime.KeepAlive(chain)
 }
 
+// doing is what a sink does with r.
+func doing(r *cdc.Record) string {
+	if r.Deleted {
+		return "delete "
+	}
+	return "write "
+}
+
 // TestMoves: what an update takes elsewhere, or out of sight, is deleted where
 // it was, before it is written where it is; what stays is not.
 func TestMoves(t *testing.T) {
@@ -132,10 +141,7 @@ func TestMoves(t *testing.T) {
 				got = append(got, "rejected")
 			}
 			for _, k := range kept {
-				word := "write "
-				if k.Deleted {
-					word = "delete "
-				}
+				word := doing(k)
 				got = append(got, word+k.Route)
 				if k.Left != (k != r) {
 					t.Errorf("%+v: %s%s is said to be left behind: %v", c, word, k.Route, k.Left)
@@ -176,11 +182,7 @@ func TestMovesWithinARoute(t *testing.T) {
 		}
 		var got []string
 		for _, k := range kept {
-			word := "write "
-			if k.Deleted {
-				word = "delete "
-			}
-			got = append(got, word+k.Route+"/"+string(k.Key.Values[0].Bytes()))
+			got = append(got, doing(k)+k.Route+"/"+string(k.Key.Values[0].Bytes()))
 		}
 		if got := strings.Join(got, ", "); got != c.want {
 			t.Errorf("%T, %s → %s: %s; want %s", c.of, c.before, c.after, got, c.want)
