@@ -26,6 +26,11 @@ var errFinished = errors.New("the capture is finished")
 // row.
 const settled = time.Minute
 
+// policyDelay is for how long a record may be refused as invalid before it counts as
+// such: a broker that has not heard yet of a topic's new policy, which it does
+// some time behind the answer to whoever altered it, refuses records without a key.
+const policyDelay = 30 * time.Second
+
 // Options are what a Capture needs from its process.
 type Options struct {
 	Log        *zap.Logger
@@ -213,6 +218,7 @@ func (c *Capture) lead(ctx context.Context, t *term) error {
 
 // persist tries again what fails by what goes away by itself.
 func (c *Capture) persist(ctx context.Context, try func() error) error {
+	var refused time.Time // the first refusal in a row
 	for failures := 0; ; {
 		started := c.now()
 		err := try()
@@ -220,13 +226,18 @@ func (c *Capture) persist(ctx context.Context, try func() error) error {
 			return nil
 		}
 		if c.now().Sub(started) > settled {
-			failures = 0
+			failures, refused = 0, time.Time{}
 		}
 		failures++
+		invalid := errors.Is(err, kerr.InvalidRecord)
+		if invalid && refused.IsZero() {
+			refused = c.now()
+		}
+		learning := invalid && c.now().Sub(refused) < policyDelay
 		// The next run reads the tables again: what the stream found need not be
 		// what a resume from the same position can see.
 		anew := c.config.SnapshotMode == SnapshotWhenNeeded && errors.Is(err, ErrNoContinuity)
-		if !passing(err) && !anew || c.config.Retries >= 0 && failures > c.config.Retries {
+		if !passing(err) && !anew && !learning || c.config.Retries >= 0 && failures > c.config.Retries {
 			return err
 		}
 		wait := min(c.config.RetryDelayMax, c.config.RetryDelay<<min(failures-1, 16))

@@ -2,11 +2,19 @@ package capture
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"go.uber.org/zap"
 )
 
 const sevenDays = "604800000"
@@ -141,6 +149,48 @@ func TestPolicyFollowsTheKey(t *testing.T) {
 		if keyless != 1 {
 			t.Errorf("down %v: %d records without a key", down, keyless)
 		}
+	}
+}
+
+// TestABrokerLearnsOfAPolicyLater: what it refuses for want of a key until then is
+// published once.
+func TestABrokerLearnsOfAPolicyLater(t *testing.T) {
+	cluster, at := broker(t)
+	db := newFakeDB(newFakeTable("learning", "a", true))
+	db.fill("a", 3)
+	r := launch(t, newConfig(t, at, "learning", "errors.retry.delay.max.ms", "30"), db.open)
+	r.reached(t, db)
+	cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "learning.db.a", Err: kerr.InvalidRecord, Count: 3})
+	db.redefine("ALTER TABLE a DROP PRIMARY KEY", map[string]*Table{"db.a": newFakeTable("learning", "a", false)})
+	db.write(func(tx *fakeTx) { tx.put("a", 9, "without a key") })
+	r.reached(t, db)
+	r.end(t)
+	keyless := 0
+	for _, e := range readEvents(t, at, "learning.db.a") {
+		if e.keyless {
+			keyless++
+		}
+	}
+	if keyless != 1 || db.sources < 4 {
+		t.Errorf("%d records without a key, read from %d times", keyless, db.sources)
+	}
+}
+
+// TestARecordThatStaysInvalidStops: brokers learn of a policy within some time.
+func TestARecordThatStaysInvalidStops(t *testing.T) {
+	_, at := broker(t)
+	c := New(newConfig(t, at, "invalid", "errors.retry.delay.initial.ms", "1", "errors.retry.delay.max.ms", "1"), nil,
+		Options{Log: zap.NewNop(), Registerer: prometheus.NewRegistry()})
+	now := time.Now()
+	c.now = func() time.Time { return now }
+	tries := 0
+	err := c.persist(t.Context(), func() error {
+		tries++
+		now = now.Add(4 * time.Second)
+		return fmt.Errorf("publishing: %w", kerr.InvalidRecord)
+	})
+	if !errors.Is(err, kerr.InvalidRecord) || tries != 9 {
+		t.Errorf("%v after %d tries", err, tries)
 	}
 }
 
